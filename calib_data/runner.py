@@ -1,0 +1,120 @@
+"""Running a graph over samples, for whoever must not know which runtime does it.
+
+Passes ask a :class:`Runner` for values of a graph; :class:`OrtRunner` is the one that uses ONNX Runtime. A test
+can hand a pass another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import onnx_ir as ir
+
+from ..core.errors import ModelError
+from ..core.serialize import model_bytes
+from ..core.tensors import Array, Feed
+
+
+class Runner(Protocol):
+    """Something that executes a graph."""
+
+    def run(
+        self, model: ir.Model, feeds: Iterable[Feed], outputs: Sequence[str], *, optimize: bool = False
+    ) -> Iterator[dict[str, Array]]:
+        """Execute a graph once for each batch.
+
+        Args:
+            model: The graph; left as it is.
+            feeds: The batches.
+            outputs: Names of the values wanted: graph outputs, or any intermediate value of the main graph.
+            optimize: Whether the runtime may fuse and fold (faster, and not bit-equal).
+
+        Yields:
+            For each batch, an array for each name in ``outputs``.
+
+        Raises:
+            ModelError: The runtime refuses the graph or a value does not exist.
+        """
+        ...
+
+
+class OrtRunner:
+    """Executes graphs on the CPU with ONNX Runtime.
+
+    Args:
+        threads: Threads inside an operator; 0 leaves it to ONNX Runtime.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        self.threads = threads
+
+    def run(
+        self, model: ir.Model, feeds: Iterable[Feed], outputs: Sequence[str], *, optimize: bool = False
+    ) -> Iterator[dict[str, Array]]:
+        """Execute a graph once for each batch; see :meth:`Runner.run`."""
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 4
+        # Idle threads that spin would take the processor from the observers between two batches.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.graph_optimization_level = (
+            ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+            if optimize
+            else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        )
+        names = list(dict.fromkeys(outputs))
+        with tapped(model, names):
+            content = model_bytes(model)
+        try:
+            session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own errors share no base class
+            raise ModelError(
+                f"ONNX Runtime refuses the graph: {error}", remedy="run `sardonyx inspect` on the model"
+            ) from error
+        del content
+        for feed in feeds:
+            try:
+                arrays = session.run(names, feed)
+            except Exception as error:  # as above
+                raise ModelError(
+                    f"the model fails on a batch: {error}",
+                    remedy="check the samples against the model's inputs",
+                ) from error
+            yield dict(zip(names, arrays, strict=True))
+
+
+class tapped:  # noqa: N801 - used as a context manager, named like one
+    """Within the block, the named values are outputs of the model's graph, added behind its own.
+
+    Args:
+        model: The graph; restored when the block ends.
+        names: Values of the main graph.
+
+    Raises:
+        ModelError: A value does not exist in the main graph.
+    """
+
+    def __init__(self, model: ir.Model, names: Sequence[str]) -> None:
+        self.graph = model.graph
+        present = {v.name for v in self.graph.outputs}
+        values = {v.name: v for v in self.graph.inputs}
+        values |= {v.name: v for node in self.graph for v in node.outputs if v.name}
+        missing = [n for n in names if n not in values and n not in present]
+        if missing:
+            raise ModelError(
+                f"value {missing[0]!r} is not in the graph", remedy="name a value of the main graph"
+            )
+        self.added = [values[n] for n in names if n not in present]
+
+    def __enter__(self) -> None:
+        """Add the outputs."""
+        self.graph.outputs.extend(self.added)
+
+    def __exit__(self, *exc: object) -> None:
+        """Take them away again."""
+        # Not a slice deletion: onnx-ir 1.1 would go on taking the values for graph outputs after it.
+        for _ in self.added:
+            self.graph.outputs.pop()

@@ -1,0 +1,152 @@
+"""The command ``sardonyx``: the table of verbs, and how an error becomes two lines and an exit code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from ..core.errors import SardonyxError
+from . import bench, compare, data, distill, doctor, export, inspect, prune, quantize, run
+from .console import UnmetError
+from .flags import with_flags
+from .text import clean
+
+INTERRUPTED = 130
+TERMINATED = 143
+UNEXPECTED = 70
+
+VERBS = (
+    ("export", export.export),
+    ("inspect", inspect.inspect),
+    ("prune", prune.prune),
+    ("quantize", quantize.quantize),
+    ("distill", distill.distill),
+    ("compare", compare.compare),
+    ("bench", bench.bench),
+    ("run", run.run),
+    ("data", data.data),
+    ("doctor", doctor.doctor),
+)
+
+# Every error of the command line's own parser has this base; typer does not name it.
+_ParserError: type[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived; raised so that temporary files are removed on the way out."""
+
+
+def build() -> typer.Typer:
+    """The typer application, one command a verb."""
+    app = typer.Typer(
+        name="sardonyx",
+        help="Take a trained model to the device: export, prune, quantize, and prove it under ONNX Runtime.",
+        epilog="Exit codes: 0 done; 1 an expectation was not met; 2 usage; 3 bad input; 4 refused by a limit; "
+        "5 environment; 130 interrupted.",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for name, verb in VERBS:
+        app.command(name)(with_flags(verb))
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Args:
+        arguments: What follows the command's name; None takes it from the process.
+
+    Raises:
+        SystemExit: Always.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # an ASCII terminal gets escapes, not a crash
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_run(given))
+
+
+def _run(given: list[str]) -> int:
+    flags = given[: given.index("--")] if "--" in given else given
+    try:
+        previous = signal.signal(signal.SIGTERM, _terminate)
+    except ValueError:  # not the main thread: whoever runs us there handles signals
+        previous = None
+    try:
+        code = typer.main.get_command(build()).main(given, prog_name="sardonyx", standalone_mode=False)
+        return int(code or 0)
+    except (Exception, KeyboardInterrupt, _Terminated) as error:  # noqa: BLE001 - each becomes two lines and a code
+        if "--debug" in flags:
+            traceback.print_exc()
+        return _tell(error, json_wanted="--json" in flags)
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _tell(error: BaseException, *, json_wanted: bool) -> int:
+    """Print an error as one line of cause and one of remedy; return the exit code."""
+    if isinstance(error, BrokenPipeError):
+        sys.stdout = sys.stderr  # whoever read our output has gone
+        return 0
+    shown: Mapping[str, Any] = {}
+    if isinstance(error, UnmetError):
+        shown, error = error.document, error.error
+    code, cause, remedy = _describe(error)
+    print(f"error: {clean(cause)}\nhint: {clean(remedy)}", file=sys.stderr, flush=True)
+    if json_wanted:
+        document = {
+            "type": type(error).__name__.strip("_"),
+            "cause": cause,
+            "remedy": remedy,
+            "exit_code": code,
+        }
+        print(json.dumps({**shown, "error": document}, indent=2), flush=True)
+    return code
+
+
+def _describe(error: BaseException) -> tuple[int, str, str]:
+    """Exit code, cause and remedy of an error."""
+    match error:
+        case SardonyxError():
+            return error.exit_code, error.cause, error.remedy
+        case KeyboardInterrupt() | typer.Abort():
+            return INTERRUPTED, "interrupted", "no output was left behind; `sardonyx run --resume` goes on"
+        case _Terminated():
+            return TERMINATED, "terminated", "no output was left behind; `sardonyx run --resume` goes on"
+        case _ if isinstance(error, _ParserError):
+            command = getattr(getattr(error, "ctx", None), "command_path", "sardonyx")
+            return 2, " ".join(error.format_message().split()), f"`{command} --help` lists what it takes"
+        case MemoryError():
+            return 4, "out of memory", "use fewer samples or a smaller batch"
+        case _:
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
+            return UNEXPECTED, f"unexpected {cause[:500]}", "--debug shows the traceback; please report it"
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(installed("sardonyx"))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())

@@ -1,0 +1,106 @@
+"""Where text goes: results to stdout, remarks and progress to stderr; with ``--json`` stdout holds one document."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ..core.errors import ExpectationError
+from .text import clean
+
+_EVERY_S = 2.0
+"""Off a terminal, a progress line appears at most this often."""
+
+
+class UnmetError(Exception):
+    """An expectation that was not met, with the document that shows by how much.
+
+    Args:
+        error: The expectation.
+        document: What the command would have printed.
+    """
+
+    def __init__(self, error: ExpectationError, document: Mapping[str, Any]) -> None:
+        super().__init__(error.cause)
+        self.error = error
+        self.document = document
+
+
+class Console:
+    """Prints for one command.
+
+    Args:
+        json_wanted: Whether stdout is to hold one JSON document and nothing else.
+        verbose: Whether details are wanted too.
+    """
+
+    def __init__(self, *, json_wanted: bool = False, verbose: bool = False) -> None:
+        self.json_wanted = json_wanted
+        self.verbose = verbose
+
+    def say(self, text: str = "") -> None:
+        """Print a result for people."""
+        stream = sys.stderr if self.json_wanted else sys.stdout
+        print("\n".join(clean(line) for line in text.split("\n")), file=stream, flush=True)
+
+    def note(self, text: str) -> None:
+        """Print a remark on the way; never on stdout."""
+        print(clean(text), file=sys.stderr, flush=True)
+
+    def detail(self, text: str) -> None:
+        """Print a result that only ``-v`` asks for."""
+        if self.verbose:
+            self.say(text)
+
+    def document(self, content: Mapping[str, Any]) -> None:
+        """Print the JSON document of the command, if it is wanted."""
+        if self.json_wanted:
+            print(json.dumps(content, indent=2, allow_nan=False), flush=True)
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
+        """Report work as it goes on: a bar on a terminal, a line now and then elsewhere."""
+        if sys.stderr.isatty():
+            with _bar(label) as report:
+                yield report
+        else:
+            yield _Lines(label)
+
+
+class _Lines:
+    """Progress as plain lines, at most one every two seconds."""
+
+    def __init__(self, label: str) -> None:
+        self.label = clean(label)
+        self.shown_s = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self.shown_s >= _EVERY_S:
+            self.shown_s = now
+            print(f"{self.label}: {done}/{total}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    # markup=False: a label may hold a name from a model
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
+        task = bar.add_task(clean(label), total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report

@@ -1,0 +1,77 @@
+"""``sardonyx quantize``: an ``.onnx`` file in integers, from calibration data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .flags import DATA_HELP, Exclude, Flags, Preprocess, Root, Target, Threads
+
+
+def quantize(
+    flags: Flags,
+    model: Annotated[Path, typer.Argument(help="The .onnx file.", metavar="MODEL")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .onnx file to write.")],
+    calib: Annotated[str | None, typer.Option(metavar="DATA", help=DATA_HELP)] = None,
+    target: Target = "auto",
+    method: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Range of activations: minmax, percentile, entropy or mse."),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, metavar="D", help="Put the worst nodes back until at most D is lost."),
+    ] = None,
+    evaluation: Annotated[
+        str | None, typer.Option("--eval", metavar="DATA", help="Samples to judge with.")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(metavar="M", help="top1, cosine, sqnr or file.py:function.")
+    ] = "top1",
+    weight_only: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE", help="int4 or int8: weights only, in blocks; needs no samples."),
+    ] = None,
+    block: Annotated[
+        int | None, typer.Option(min=16, metavar="N", help="Weights that share one scale of --weight-only.")
+    ] = None,
+    exclude: Exclude = None,
+    root: Root = None,
+    preprocess: Preprocess = None,
+    threads: Threads = 0,
+) -> None:
+    """Quantize a model from calibration data.
+
+    QDQ nodes with the integer types that suit the target; what stays in float has a reason.
+    """
+    from ..core.files import check_output
+    from ..pipeline import open_calibration, open_evaluation, open_model, plain
+    from ..pipeline import quantize as run_quantize
+    from .show import show_quantize
+
+    check_output(output, force=flags.force, inputs=[model])
+    original = open_model(model)
+    data = open_calibration(calib, root=root, preprocess=preprocess, seed=flags.seed_or_zero)
+    judged = open_evaluation(evaluation, root=root, preprocess=preprocess, seed=flags.seed_or_zero)
+    result = run_quantize(
+        original,
+        data,
+        method=method,
+        exclude=exclude or (),
+        target=target,
+        max_drop=max_drop,
+        evaluation=judged,
+        metric=metric,
+        weight_only=weight_only,
+        block=block,
+        force=flags.force,
+        seed=flags.seed_or_zero,
+        threads=threads,
+        monitor=flags.console,
+    )
+    result.model.save(output, force=flags.force)
+    show_quantize(flags.console, result)
+    flags.console.say(f"wrote {output}; next: sardonyx compare {model} {output} --data DATA")
+    flags.console.document({"verb": "quantize", "output": str(output), **plain(result.summary())})

@@ -1,0 +1,249 @@
+"""Results for people: what was done, what was not and why, and what to do next."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .console import Console
+from .text import count, share, size, table
+
+if TYPE_CHECKING:
+    from ..core.reports import GraphMetrics, Skip
+    from ..pipeline import Exported, Inspection, Pruned, Quantized, RunResult
+    from ..runtime import Accuracy, CompareReport, LatencyReport, LatencyRow, LatencySkip
+
+_SHOWN = 12
+
+
+def show_export(console: Console, result: Exported) -> None:
+    """Which exporter it was, and how close module and model are."""
+    report = result.report
+    console.say(f"exported by the {report.exporter} exporter, opset {report.opset}")
+    for attempt in report.fallbacks:
+        console.say(f"the {attempt.exporter} exporter was not taken: {attempt.reason}")
+    worst = max((row.max_difference / (row.magnitude or 1.0) for row in report.parity), default=0.0)
+    console.say(
+        f"parity holds on {len(report.parity)} comparisons: largest difference {worst:.1e} of the output's "
+        f"magnitude; {report.required_factor:.2f} of the tolerance would have done"
+    )
+    for note in report.notes:
+        console.say(f"note: {note}")
+    rows = [
+        (r.case, r.output, f"{r.max_difference:.2e}", f"{r.magnitude:.3g}", f"{r.atol:.1e}", f"{r.rtol:.1e}")
+        for r in report.parity
+    ]
+    console.detail(table(("case", "output", "difference", "magnitude", "atol", "rtol"), rows))
+
+
+def show_inspect(console: Console, found: Inspection) -> None:
+    """What a model holds."""
+    console.say(f"{found.name}: {size(found.size_bytes)}, sha256 {found.sha256}")
+    opsets = ", ".join(f"{domain} {number}" for domain, number in found.opsets.items())
+    console.say(f"IR {found.ir_version}, opset {opsets}; made by {found.producer or 'an unnamed producer'}")
+    console.say("\n".join(f"input   {spec}" for spec in found.inputs))
+    console.say("\n".join(f"output  {spec}" for spec in found.outputs))
+    console.say(
+        f"parameters {count(found.size.params)}, MACs {count(found.size.macs)} a sample, "
+        f"nodes {found.size.nodes}, weights {size(found.size.size_bytes)}"
+    )
+    console.say("types: " + ", ".join(f"{kind} {count(number)}" for kind, number in found.dtypes.items()))
+    console.say("operators: " + ", ".join(f"{name} {number}" for name, number in found.operators.items()))
+    if found.groups is not None:
+        _show_groups(console, found)
+
+
+def _show_groups(console: Console, found: Inspection) -> None:
+    groups = found.groups or ()
+    free = [g for g in groups if g.reason is None]
+    frozen = [g for g in groups if g.reason is not None]
+    console.say()
+    console.say(
+        f"{len(free)} groups can be cut, {len(frozen)} are frozen; "
+        f"{found.cuttable_ratio or 0:.0%} of the parameters lie in weights that a free group touches"
+    )
+    rows = [(g.name, g.neurons, g.params_per_neuron, len(g.members)) for g in free]
+    console.say(
+        table(("group", "neurons", "parameters each", "weights"), rows) if rows else "no group can be cut"
+    )
+    for group in frozen:
+        console.say(f"frozen: {group.name}, {group.neurons} neurons: {group.reason}")
+
+
+def show_prune(console: Console, result: Pruned, *, explain: bool = False) -> None:
+    """What was cut, the proof, and what stayed."""
+    report = result.report
+    _show_metrics(console, report.before, report.after)
+    if report.proof is not None:
+        console.say(
+            f"proof: masked original == pruned on {report.proof.samples} samples, largest difference "
+            f"{report.proof.largest_difference:.1e} of the output's scale ({report.proof.tolerance:.0e} allowed)"
+        )
+    else:
+        console.say("proof: there is none to make, as no neuron was taken out")
+    if result.latency is not None:
+        row = result.latency.result
+        predicted = "?" if row.predicted_ratio is None else f"{row.predicted_ratio:.2f}"
+        console.say(
+            f"time at batch {result.latency.batch}: {row.measured_ratio:.2f} of the uncut model's "
+            f"({row.low_ratio:.2f} to {row.high_ratio:.2f}); multiply-accumulates predicted {predicted}"
+        )
+    cut = [g for g in report.plan if g.width_after < g.width_before]
+    console.say(f"{len(cut)} of {len(report.plan)} groups cut, widths in multiples of {report.alignment}")
+    if explain or console.verbose:
+        rows = [(g.name, g.width_before, g.width_after, g.params_per_neuron) for g in report.plan]
+        console.say(table(("group", "before", "after", "parameters each"), rows))
+    _show_skipped(console, report.skipped, "stays whole")
+
+
+def show_quantize(console: Console, result: Quantized) -> None:
+    """Which types were chosen and why, and what stays in float."""
+    for reason in result.reasons:
+        console.say(reason)
+    _show_metrics(console, result.report.before, result.report.after)
+    if result.budget is not None:
+        budget = result.budget
+        console.say(
+            f"{budget.metric}: {budget.before.value:.4f} in float, {budget.after.value:.4f} quantized; "
+            f"lost {budget.lost:.4f} of at most {budget.max_drop:g}"
+        )
+        for name in budget.restored:
+            console.say(f"put back to float: {name}")
+    if result.integer_nodes is not None:
+        console.say(
+            f"{result.integer_nodes} of {result.placed_nodes} nodes of the optimised graph run on integers"
+        )
+    _show_skipped(console, result.report.skipped, "stays in float")
+
+
+def show_compare(console: Console, report: CompareReport) -> None:
+    """Models side by side."""
+    batches = report.latency_options.batches if report.latency_options else ()
+    headings = ["model", "bytes", "parameters", report.metric, "95 %", "agreement"]
+    for batch in batches:
+        headings += [f"ms @{batch}", "spread", "speed", ""]
+    rows = []
+    for row in report.rows:
+        cells: list[object] = [
+            row.model,
+            count(row.size_bytes),
+            count(row.params),
+            f"{row.accuracy.value:.4f}",
+        ]
+        cells += [_interval(row.accuracy), "" if row.agreement is None else f"{row.agreement.value:.4f}"]
+        for batch in batches:
+            timed = next((r for r in row.latency if r.batch == batch), None)
+            if timed is None:
+                cells += ["not taken", "", "", ""]
+            else:
+                cells += [
+                    f"{timed.median_ms:.3f}",
+                    f"{timed.spread_ratio:.0%}",
+                    f"{timed.speed_ratio:.2f}x",
+                    timed.verdict,
+                ]
+        rows.append(cells)
+    console.say(f"{report.samples} samples of {report.data_origin}; {_machine(report.environment)}")
+    console.say(table(headings, rows))
+    for row in report.rows:
+        for note in row.accuracy.notes:
+            console.say(f"note: {row.model}: {note}")
+    _show_timing_notes(console, [t for row in report.rows for t in row.latency], report.skipped)
+
+
+def show_bench(console: Console, reports: Sequence[LatencyReport]) -> None:
+    """Latencies, one table a provider."""
+    for report in reports:
+        threads = report.options.threads or "all"
+        console.say(
+            f"provider {report.options.provider}, threads {threads}, up to {report.options.rounds} rounds in turns"
+        )
+        rows = [
+            (
+                r.model,
+                r.batch,
+                f"{r.median_ms:.3f}",
+                f"{r.low_ms:.3f}..{r.high_ms:.3f}",
+                f"{r.p90_ms:.3f}",
+                f"{r.spread_ratio:.0%}",
+                f"{r.speed_ratio:.2f}x",
+                r.verdict,
+                "" if r.provider_node_ratio is None else f"{r.provider_node_ratio:.0%}",
+                "" if r.peak_memory_bytes is None else size(r.peak_memory_bytes),
+            )
+            for r in report.rows
+        ]
+        headings = ("model", "batch", "ms", "95 %", "p90 ms", "spread", "speed", "", "placed", "memory")
+        console.say(table(headings, rows))
+        _show_timing_notes(console, report.rows, report.skipped)
+
+
+def show_run(console: Console, result: RunResult) -> None:
+    """What each stage of a run gave, and where everything is."""
+    from ..pipeline.report import print_report
+
+    print_report(result.report, sys.stderr if console.json_wanted else sys.stdout)
+    rows = [
+        (r.name, r.kind, "reused" if r.reused else f"{r.seconds:.1f} s", r.folder) for r in result.records
+    ]
+    console.say(table(("step", "kind", "time", "folder"), rows))
+    if result.model is not None:
+        console.say(f"final model: {result.model.path} ({size(result.model.size_bytes)})")
+
+
+def _show_timing_notes(console: Console, rows: Sequence[LatencyRow], skipped: Sequence[LatencySkip]) -> None:
+    """What makes timings less certain; one line for a remark that differs only in its numbers."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for warning in row.warnings:
+            kind = re.sub(r"[\d.]+", "#", warning)
+            found.setdefault(kind, []).append(f"{row.model} at batch {row.batch}: {warning}")
+    for notes in found.values():
+        more = f" (and {len(notes) - 1} more of {len(rows)} timings)" if len(notes) > 1 else ""
+        console.say(f"note: {notes[0]}{more}")
+    for skip in skipped:
+        console.say(f"note: {skip.model} at batch {skip.batch} was not timed: {skip.reason}")
+
+
+def _show_metrics(console: Console, before: GraphMetrics | None, after: GraphMetrics | None) -> None:
+    if before is None or after is None:
+        return
+    rows = [
+        ("parameters", count(before.params), count(after.params), share(after.params, before.params)),
+        ("MACs", count(before.macs), count(after.macs), share(after.macs, before.macs)),
+        (
+            "bytes of weights",
+            size(before.size_bytes),
+            size(after.size_bytes),
+            share(after.size_bytes, before.size_bytes),
+        ),
+        ("nodes", before.nodes, after.nodes, share(after.nodes, before.nodes)),
+    ]
+    console.say(table(("", "before", "after", "left"), rows))
+
+
+def _show_skipped(console: Console, skipped: Sequence[Skip], what: str) -> None:
+    """The reasons, counted; every one of them with ``-v``."""
+    if not skipped:
+        return
+    shown = skipped if console.verbose else skipped[:_SHOWN]
+    for skip in shown:
+        console.say(f"{what}: {skip.node}: {skip.text}")
+    if len(skipped) > len(shown):
+        codes = Counter(skip.code for skip in skipped[len(shown) :])
+        rest = ", ".join(f"{number} {code}" for code, number in codes.most_common())
+        console.say(f"{len(skipped) - len(shown)} more ({rest}); -v shows each")
+
+
+def _interval(accuracy: Accuracy) -> str:
+    return "" if accuracy.low is None or accuracy.high is None else f"{accuracy.low:.4f}..{accuracy.high:.4f}"
+
+
+def _machine(environment: Any) -> str:
+    flags = " ".join(
+        f for f in environment.flags if f in {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "asimddp", "i8mm"}
+    )
+    return f"{environment.cpu}, {environment.cores} cores, {flags or 'flags unknown'}"

@@ -1,0 +1,61 @@
+"""Text for terminals: names from hostile files made harmless, numbers with units, plain tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+_LONGEST = 60
+"""Names longer than this are cut in tables."""
+
+
+def clean(text: object) -> str:
+    """Text that cannot move a cursor, change a colour or reverse a line: unprintable characters are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+def shorten(text: object, longest: int = _LONGEST) -> str:
+    """Cleaned text of at most ``longest`` characters; the middle of a longer one is left out."""
+    whole = clean(text)
+    if len(whole) <= longest:
+        return whole
+    half = (longest - 1) // 2
+    return f"{whole[:half]}…{whole[-half:]}"
+
+
+def count(number: float | None) -> str:
+    """A number of things: ``11.7 M``; ``?`` where it is unknown."""
+    if number is None:
+        return "?"
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(number) >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:g}"
+
+
+def size(number: float | None) -> str:
+    """A number of bytes: ``46.8 MB``."""
+    return "?" if number is None else f"{count(number)}{'' if abs(number) >= 1e3 else ' '}B"
+
+
+def share(part: float | None, whole: float | None) -> str:
+    """What is left of a whole: ``0.512``; ``?`` where either is unknown."""
+    return "?" if part is None or not whole else f"{part / whole:.3f}"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns of cleaned text: the first column to the left, numbers to the right."""
+    cells = [list(headings), *([shorten(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
+    numeric = [all(_is_number(row[i]) for row in cells[1:]) for i in range(len(headings))]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        )
+        for row in cells
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _is_number(text: str) -> bool:
+    return text[:1].isdigit() or text[:1] in {"-", "+", "?", ""}

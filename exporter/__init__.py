@@ -1,0 +1,57 @@
+"""From a torch module to an ONNX model that is proved to compute the same.
+
+Importing this package loads neither torch nor ONNX Runtime; using what needs them does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import MissingExtraError
+from .options import EXPORTERS, ExporterName, ExportOptions, InputShape
+from .report import Attempt, ExportReport, ParityRow
+
+if TYPE_CHECKING:
+    from .checkpoints import load_weights
+    from .export import ExportResult, export_model
+    from .factories import load_factory
+
+__all__ = [
+    "EXPORTERS",
+    "Attempt",
+    "ExportOptions",
+    "ExportReport",
+    "ExportResult",
+    "ExporterName",
+    "InputShape",
+    "ParityRow",
+    "export_model",
+    "load_factory",
+    "load_weights",
+]
+
+_LAZY = {
+    "ExportResult": "export",
+    "export_model": "export",
+    "load_factory": "factories",
+    "load_weights": "checkpoints",
+}
+_OPTIONAL = frozenset({"torch", "safetensors"})
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs torch when it is asked for.
+
+    Raises:
+        AttributeError: There is no such name.
+        MissingExtraError: An optional package is not installed.
+    """
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        if error.name not in _OPTIONAL:
+            raise
+        raise MissingExtraError(error.name, "torch") from error

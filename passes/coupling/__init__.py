@@ -1,0 +1,10 @@
+"""Which neurons go together, and how they are taken out.
+
+Index-level coupling by connected components: see :mod:`sardonyx.passes.coupling.analysis`.
+"""
+
+from .analysis import Coupling, Group, Member, analyze
+from .cut import Kept, cut_classes
+from .emitter import Contraction
+
+__all__ = ["Contraction", "Coupling", "Group", "Kept", "Member", "analyze", "cut_classes"]

@@ -1,0 +1,50 @@
+"""Operators that work on each element: unary ones, and those that broadcast."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from ..emitter import Emitter, FreezeError
+
+
+def unary(node: ir.Node, e: Emitter, option: int) -> None:
+    """Input and output carry the same ids on every axis; further inputs are scalars."""
+    source = e.need(0)
+    for output in node.outputs:
+        if output.name and len(e.dims(output)) == len(e.dims(source)):
+            for axis in range(len(e.dims(source))):
+                e.tie_axes(source, axis, output, axis)
+
+
+def broadcast(node: ir.Node, e: Emitter, option: int) -> None:
+    """Right-aligned: an operand's axis of the output's size carries the output's ids, one of size 1 none."""
+    output = node.outputs[0]
+    dims = e.dims(output)
+    for operand in node.inputs:
+        if operand is None:
+            continue
+        sizes = e.dims(operand)
+        if len(sizes) > len(dims):
+            raise FreezeError("shape-mismatch", "an operand has more axes than the output")
+        for axis, size in enumerate(sizes):
+            _tie_operand(e, operand, axis, size, output, axis + len(dims) - len(sizes))
+
+
+def prelu(node: ir.Node, e: Emitter, option: int) -> None:
+    """The slope broadcasts to the input, whose shape the output has."""
+    broadcast(node, e, option)
+
+
+def _tie_operand(
+    e: Emitter, operand: ir.Value, axis: int, size: int | str | None, output: ir.Value, out_axis: int
+) -> None:
+    target = e.dims(output)[out_axis]
+    if size == 1 and target != 1:
+        return
+    if isinstance(size, int) and not isinstance(target, int):
+        e.pin_axis(operand, axis, "dynamic", "broadcasts against a dynamic axis")
+    elif isinstance(size, int) and size == target:
+        e.tie_axes(operand, axis, output, out_axis)
+    elif isinstance(target, int):
+        # The operand's size is not known: it may be 1 or the output's size, and nothing says which.
+        e.pin_axis(output, out_axis, "dynamic", "broadcasts from a dynamic axis")

@@ -1,0 +1,80 @@
+"""An integer id for every index of every static axis of every value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from ...core.shapes import Dims
+
+Ids = npt.NDArray[np.int64]
+"""Ids of consecutive indices of an axis, or any selection of them."""
+
+
+class IndexSpace:
+    """Hands out the ids of a graph's main level.
+
+    Dynamic axes (batch, sequence, image size) carry no ids.
+
+    Args:
+        graph: The graph whose values get ids; initializers are values like any other.
+        shapes: Shapes that inference could not find, by value name (from a run on one sample).
+    """
+
+    def __init__(self, graph: ir.Graph, shapes: Mapping[str, Dims] | None = None) -> None:
+        self.total = 0
+        self._dims: dict[ir.Value, Dims | None] = {}
+        self._bases: dict[ir.Value, tuple[int | None, ...]] = {}
+        values = [*graph.inputs, *graph.initializers.values(), *(v for node in graph for v in node.outputs)]
+        for value in dict.fromkeys(values):
+            self._add(value, (shapes or {}).get(value.name or ""))
+
+    def _add(self, value: ir.Value, fallback: Dims | None) -> None:
+        dims = _dims_of(value)
+        if dims is None:
+            dims = fallback
+        elif fallback is not None and len(fallback) == len(dims):
+            dims = tuple(f if d is None else d for d, f in zip(dims, fallback, strict=True))
+        self._dims[value] = dims
+        bases: list[int | None] = []
+        for size in dims or ():
+            bases.append(self.total if isinstance(size, int) else None)
+            self.total += size if isinstance(size, int) else 0
+        self._bases[value] = tuple(bases)
+
+    def __contains__(self, value: ir.Value) -> bool:
+        return value in self._dims
+
+    def dims(self, value: ir.Value) -> Dims | None:
+        """The dimensions of a value, or None where not even the rank is known."""
+        return self._dims.get(value)
+
+    def ids(self, value: ir.Value, axis: int) -> Ids | None:
+        """The ids along an axis; None where the axis is dynamic."""
+        dims = self._dims[value]
+        if dims is None:
+            return None
+        base, size = self._bases[value][axis], dims[axis]
+        return None if base is None or not isinstance(size, int) else np.arange(base, base + size)
+
+    def all_ids(self, value: ir.Value) -> list[tuple[int, Ids]]:
+        """Every static axis of a value with its ids."""
+        axes = range(len(self._dims.get(value) or ()))
+        pairs = ((axis, self.ids(value, axis)) for axis in axes)
+        return [(axis, ids) for axis, ids in pairs if ids is not None]
+
+    def values(self) -> list[ir.Value]:
+        """Every value that has ids."""
+        return list(self._dims)
+
+
+def _dims_of(value: ir.Value) -> Dims | None:
+    if value.const_value is not None:
+        return tuple(value.const_value.shape.numpy())
+    if value.shape is None:
+        return None
+    # Some exporters write -1 for a free dimension.
+    return tuple((d if d >= 0 else None) if isinstance(d, int) else d.value for d in value.shape)

@@ -1,0 +1,23 @@
+"""Pruning of neurons and of single weights."""
+
+from .criteria import CRITERION_TABLE
+from .options import CRITERIA, PruneOptions
+from .proof import Proof
+from .prune import PruneOutcome, prune
+from .report import GroupPlan, PruneReport, Round
+from .structured import StructuredPruningPass
+from .weights import WeightPruningPass
+
+__all__ = [
+    "CRITERIA",
+    "CRITERION_TABLE",
+    "GroupPlan",
+    "Proof",
+    "PruneOptions",
+    "PruneOutcome",
+    "PruneReport",
+    "Round",
+    "StructuredPruningPass",
+    "WeightPruningPass",
+    "prune",
+]

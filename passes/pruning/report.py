@@ -1,0 +1,102 @@
+"""What a pruning did: the plan, the proof, what the repair gave, and why the rest stayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...core.reports import PassReport, Skip
+from ..coupling import Coupling, Group
+from .proof import Proof
+from .repair import RepairGain
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """What happens to one group.
+
+    Attributes:
+        name: The group's name.
+        width_before: Neurons before.
+        width_after: Neurons after.
+        params_per_neuron: Parameters that one neuron cost at first.
+        members: Initializers and axes it is cut from.
+    """
+
+    name: str
+    width_before: int
+    width_after: int
+    params_per_neuron: int
+    members: tuple[tuple[str, int], ...]
+
+    @property
+    def cut_share(self) -> float:
+        """Share of the neurons that go, in [0, 1]."""
+        return 1 - self.width_after / self.width_before
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of collecting, cutting and repairing.
+
+    Attributes:
+        neurons_cut: Neurons taken out.
+        proof: Masked original against cut model; None where nothing was cut.
+        repairs: What the repair of each consumer gave.
+    """
+
+    neurons_cut: int
+    proof: Proof | None
+    repairs: tuple[RepairGain, ...]
+
+
+@dataclass
+class PruneReport(PassReport):
+    """The report of a pruning.
+
+    Attributes:
+        plan: Every group with its width before and after.
+        rounds: What each round did.
+        proof: The worst of the rounds' proofs.
+        alignment: The multiple that widths were kept at.
+        budget: What was asked for and what came out, as shares.
+    """
+
+    plan: list[GroupPlan] = field(default_factory=list)
+    rounds: list[Round] = field(default_factory=list)
+    proof: Proof | None = None
+    alignment: int = 1
+    budget: dict[str, Any] = field(default_factory=dict)
+
+
+def plan_groups(groups: tuple[Group, ...], widths: dict[str, int]) -> list[GroupPlan]:
+    """The plan of each group, given the widths that are left by name."""
+    return [
+        GroupPlan(
+            g.name,
+            g.size,
+            widths.get(g.name, g.size),
+            g.params,
+            tuple((m.value.name or "", m.axis) for m in g.members),
+        )
+        for g in groups
+    ]
+
+
+def frozen_reasons(coupling: Coupling, excluded: dict[str, str]) -> list[Skip]:
+    """Why each group that stays whole does, one line a group."""
+    reasons = [
+        Skip(g.name, g.frozen.axis, g.frozen.code, f"{g.size} neurons of {g.name} stay: {g.frozen.text}")
+        for g in coupling.frozen
+        if g.frozen is not None
+    ]
+    named = [
+        Skip(name, None, "excluded", f"{name} stays: excluded by {glob}") for name, glob in excluded.items()
+    ]
+    return [*reasons, *named]
+
+
+def worst_proof(rounds: list[Round]) -> Proof | None:
+    """The proof with the largest difference."""
+    proofs = [r.proof for r in rounds if r.proof is not None]
+    return max(proofs, key=lambda p: p.largest_difference, default=None)

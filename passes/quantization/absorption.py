@@ -1,0 +1,44 @@
+"""Activations that a quantized range makes superfluous."""
+
+from __future__ import annotations
+
+import math
+
+import onnx_ir as ir
+
+from ..folding import constant
+
+_FUSES = frozenset({"Conv", "Gemm", "Add"})
+
+
+def absorbable(candidates: list[ir.Node]) -> dict[ir.Node, ir.Node]:
+    """For each node, the Relu or Clip behind it whose effect is that of an integer range starting at zero.
+
+    Its result has to be the only reading of the node's output. ONNX Runtime then removes it, because the
+    quantization behind it clips as much.
+    """
+    pairs = {}
+    for node in candidates:
+        users = list(node.outputs[0].uses())
+        if node.op_type not in _FUSES or len(users) != 1 or node.outputs[0].is_graph_output():
+            continue
+        behind = users[0].node
+        if behind.graph is node.graph and (behind.op_type == "Relu" or clip_limits(behind) is not None):
+            pairs[node] = behind
+    return pairs
+
+
+def clip_limits(node: ir.Node) -> tuple[float, float] | None:
+    """The limits of a Clip that starts at zero, or None for anything else."""
+    if node.op_type != "Clip" or node.domain not in {"", "ai.onnx"}:
+        return None
+    if len(node.inputs) == 1:
+        low = node.attributes.get_float("min", -math.inf)
+        high = node.attributes.get_float("max", math.inf)
+    else:
+        arrays = [constant(v) if v is not None else None for v in node.inputs[1:]]
+        if any(a is None and v is not None for a, v in zip(arrays, node.inputs[1:], strict=True)):
+            return None
+        low = float(arrays[0]) if arrays[0] is not None else -math.inf
+        high = float(arrays[1]) if len(arrays) > 1 and arrays[1] is not None else math.inf
+    return (low, high) if low == 0.0 and high > 0.0 else None

@@ -1,0 +1,139 @@
+"""Which nodes could run in integers, and why the others cannot."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from ...core.errors import ModelError
+from ...core.reports import Skip
+from ...core.targets import Target
+from ..folding import constant
+from .options import QuantizeOptions
+
+Role = Literal["linear", "product", "combine", "unary", "move"]
+
+ROLES: dict[str, Role] = {
+    "Conv": "linear",
+    "Gemm": "linear",
+    "MatMul": "linear",
+    "Add": "combine",
+    "Mul": "combine",
+    "Concat": "combine",
+    "Sigmoid": "unary",
+    "LeakyRelu": "unary",
+    "AveragePool": "unary",
+    "GlobalAveragePool": "unary",
+    "MaxPool": "move",
+    "Reshape": "move",
+    "Flatten": "move",
+    "Squeeze": "move",
+    "Unsqueeze": "move",
+    "Transpose": "move",
+}
+"""How an operator is quantized: ``linear`` with a constant weight, ``product`` of two activations (a MatMul
+without a constant), ``combine`` and ``unary`` with parameters of their own for the output, ``move`` with the
+input's parameters for the output."""
+
+_MOVES = frozenset(op for op, role in ROLES.items() if role == "move")
+_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+
+
+def role_of(node: ir.Node) -> Role:
+    """How a node that may be integer is quantized."""
+    if node.op_type == "MatMul" and constant(node.inputs[1]) is None:
+        return "product"
+    return ROLES[node.op_type]
+
+
+def ineligible(node: ir.Node, target: Target, options: QuantizeOptions) -> Skip | None:
+    """Why a node cannot become integer, or None where it can.
+
+    Raises:
+        ModelError: Its weight or bias is not finite.
+    """
+    name, op = node.name or "", node.op_type
+    if node.domain not in {"", "ai.onnx"} or op not in ROLES or not _has_kernel(op, target):
+        text = "recurrent layers stay float" if op in _RECURRENT else "no integer kernel"
+        return Skip(name, None, "recurrent" if op in _RECURRENT else "no-integer-kernel", f"{op}: {text}")
+    if any(fnmatchcase(name, pattern) for pattern in options.exclude):
+        return Skip(name, None, "excluded", "excluded by the user")
+    if options.op_types is not None and op not in options.op_types and op not in _MOVES:
+        return Skip(name, None, "op-types", f"{op} is not among the operators asked for")
+    if node.outputs[0].dtype != ir.DataType.FLOAT or len([o for o in node.outputs if o.uses()]) > 1:
+        return Skip(name, None, "type", f"{op} on {node.outputs[0].dtype} or with several outputs")
+    checks = {"linear": _linear, "product": _product, "combine": _combine}
+    check = checks.get(role_of(node))
+    reason = check(node) if check else ""
+    return Skip(name, None, "constant", f"{op}: {reason}") if reason else None
+
+
+def _has_kernel(op: str, target: Target) -> bool:
+    return op in target.integer_ops or (op in _MOVES and op != "MaxPool" and bool(target.integer_ops))
+
+
+def _linear(node: ir.Node) -> str:
+    weight = constant(node.inputs[1])
+    if constant(node.inputs[0]) is not None:
+        return "its first input is constant"
+    if weight is None:
+        return "its weight is not constant, or a caller may replace it"
+    if weight.ndim < 2 or weight.dtype != np.float32:
+        return f"its weight has {weight.ndim} dimensions of {weight.dtype}"
+    _require_finite(node, 1)
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if bias is None:
+        return ""
+    array = constant(bias)
+    if array is None:
+        return "its bias is not constant"
+    _require_finite(node, 2)
+    fits = array.ndim < 2 or array.shape[0] == 1
+    return "" if fits and array.size in {1, output_channels(node)} else "its bias differs between rows"
+
+
+def _product(node: ir.Node) -> str:
+    return "its first input is constant" if constant(node.inputs[0]) is not None else ""
+
+
+def _combine(node: ir.Node) -> str:
+    constants = [i for i, v in enumerate(node.inputs) if v is not None and v.const_value is not None]
+    for index in constants:
+        if constant(node.inputs[index]) is None:
+            return "a caller may replace its constant"
+        _require_finite(node, index)
+    if node.op_type == "Concat" and constants:
+        return "it joins a constant"
+    return "it has no activation" if len(constants) == len(node.inputs) else ""
+
+
+def _require_finite(node: ir.Node, index: int) -> None:
+    value = node.inputs[index]
+    array = constant(value)
+    if value is not None and array is not None and not np.isfinite(array).all():
+        raise ModelError(
+            f"initializer {value.name!r} of {node.name!r} holds NaN or infinity",
+            remedy="repair the weights, or keep the node float with --exclude",
+        )
+
+
+def weight_axis(node: ir.Node) -> int | None:
+    """The axis of a weight that holds the output channels; None where a kernel takes only one scale."""
+    weight = constant(node.inputs[1])
+    assert weight is not None
+    if node.op_type == "Conv":
+        return 0
+    if node.op_type == "Gemm":
+        return 0 if node.attributes.get_int("transB", 0) else 1
+    return 1 if weight.ndim == 2 else None
+
+
+def output_channels(node: ir.Node) -> int:
+    """Output channels of a node with a constant weight."""
+    weight = constant(node.inputs[1])
+    axis = weight_axis(node)
+    assert weight is not None
+    return int(weight.shape[-1 if axis is None else axis])

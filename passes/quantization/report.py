@@ -1,0 +1,137 @@
+"""What quantization did: types and why, every range, every layer's error, and why nodes stayed float."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...core.reports import PassReport
+
+
+@dataclass(frozen=True)
+class ChosenTypes:
+    """The integer types, and why.
+
+    Attributes:
+        target: Name of the target.
+        activation: Type of activations.
+        weight: Type of weights.
+        bias: Type of biases.
+        zero_point: ``asymmetric`` or ``symmetric``.
+        per_channel: Whether weights have a scale for each output channel.
+        weight_bits: Bits of a weight that are used: 8, or 7 with a reduced range.
+        reasons: Why, in sentences.
+    """
+
+    target: str
+    activation: str
+    weight: str
+    bias: str
+    zero_point: str
+    per_channel: bool
+    weight_bits: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TensorRange:
+    """How one activation was quantized.
+
+    Attributes:
+        value: Its name.
+        seen_low: Smallest element in the samples.
+        seen_high: Largest element in the samples.
+        low: Smallest value that can be represented now.
+        high: Largest value that can be represented now.
+        scale: Step between two integers.
+        zero_point: The integer that stands for zero.
+        shared_with: The value whose parameters it uses, or None for its own.
+        constant: Whether it was zero in every sample; its range is then [0, 1].
+    """
+
+    value: str
+    seen_low: float
+    seen_high: float
+    low: float
+    high: float
+    scale: float
+    zero_point: int
+    shared_with: str | None
+    constant: bool
+
+
+@dataclass(frozen=True)
+class WeightRange:
+    """How one weight was quantized.
+
+    Attributes:
+        node: The node it belongs to.
+        axis: The axis of its channels, or None for one scale.
+        smallest_scale: Smallest scale of a channel.
+        largest_scale: Largest scale of a channel.
+        floored_channels: Channels without a scale of their own, because their weights are (almost) zero.
+        widened: Whether scales were enlarged so that the bias fits 32 bits.
+    """
+
+    node: str
+    axis: int | None
+    smallest_scale: float
+    largest_scale: float
+    floored_channels: int
+    widened: bool
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """The error of one integer node's output, float against quantized model on the same samples.
+
+    Attributes:
+        node: The node.
+        op: Its operator.
+        sqnr_db: Signal to quantization noise at its output in decibels, everything before it quantized too.
+        noise_ratio: Noise power over signal power at its output.
+        added_ratio: What this node adds: ``noise_ratio`` less the largest one among its inputs, never below 0.
+        macs: Multiply-accumulates of one sample; 0 for nodes without any.
+    """
+
+    node: str
+    op: str
+    sqnr_db: float
+    noise_ratio: float
+    added_ratio: float
+    macs: int
+
+
+@dataclass
+class QuantizeReport(PassReport):
+    """The report of static quantization; ``skipped`` names each node that stays float, with its reason.
+
+    Attributes:
+        types: The integer types, and why.
+        method: How ranges were chosen.
+        samples: Number of calibration samples.
+        fingerprint: SHA-256 of the calibration samples.
+        opset: Version of the default operator set before and after.
+        tensors: Each quantized activation.
+        weights: Each quantized weight.
+        layers: The error at the output of each integer node; empty when it was not measured.
+    """
+
+    types: ChosenTypes | None = None
+    method: str = ""
+    samples: int = 0
+    fingerprint: str = ""
+    opset: tuple[int, int] = (0, 0)
+    tensors: list[TensorRange] = field(default_factory=list)
+    weights: list[WeightRange] = field(default_factory=list)
+    layers: list[LayerError] = field(default_factory=list)
+
+
+def rank_sensitivity(report: QuantizeReport) -> list[str]:
+    """The integer nodes in order of damage, worst first: the order in which to restore float.
+
+    A node's damage is the noise that it *adds* (:attr:`LayerError.added_ratio`), so that a node behind a bad one
+    is not blamed for it. Where two add the same, the one with fewer multiply-accumulates comes first, because
+    keeping it float costs less speed.
+    """
+    worst = sorted(report.layers, key=lambda layer: (-layer.added_ratio, layer.macs, layer.node))
+    return [layer.node for layer in worst]

@@ -1,0 +1,76 @@
+"""The verbs in Python, the recipe, and its runs: what joins exporter, training, passes and runtime."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .doctor import Diagnosis, diagnose
+    from .documents import plain
+    from .exporting import Exported, export
+    from .inspection import Inspection, inspect
+    from .measurement import bench, check_expectations, compare
+    from .monitor import Monitor, Silent
+    from .opening import WrittenSamples, open_calibration, open_evaluation, open_model, write_samples
+    from .pruning import Pruned, prune
+    from .quantization import Quantized, quantize
+    from .recipe import Recipe, parse_recipe, read_recipe
+    from .run import RunResult, run_recipe, training_part
+
+__all__ = [
+    "Diagnosis",
+    "Exported",
+    "Inspection",
+    "Monitor",
+    "Pruned",
+    "Quantized",
+    "Recipe",
+    "RunResult",
+    "Silent",
+    "WrittenSamples",
+    "bench",
+    "check_expectations",
+    "compare",
+    "diagnose",
+    "export",
+    "inspect",
+    "open_calibration",
+    "open_evaluation",
+    "open_model",
+    "parse_recipe",
+    "plain",
+    "prune",
+    "quantize",
+    "read_recipe",
+    "run_recipe",
+    "training_part",
+    "write_samples",
+]
+
+# Loaded when first used: a verb pays for its own libraries only.
+_PLACES: dict[str, tuple[str, ...]] = {
+    "doctor": ("Diagnosis", "diagnose"),
+    "documents": ("plain",),
+    "exporting": ("Exported", "export"),
+    "inspection": ("Inspection", "inspect"),
+    "measurement": ("bench", "check_expectations", "compare"),
+    "monitor": ("Monitor", "Silent"),
+    "opening": ("WrittenSamples", "open_calibration", "open_evaluation", "open_model", "write_samples"),
+    "pruning": ("Pruned", "prune"),
+    "quantization": ("Quantized", "quantize"),
+    "recipe": ("Recipe", "parse_recipe", "read_recipe"),
+    "run": ("RunResult", "run_recipe", "training_part"),
+}
+_HOME = {name: place for place, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used.
+
+    Raises:
+        AttributeError: There is no such name.
+    """
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)

@@ -1,0 +1,266 @@
+"""The steps of a recipe as jobs: what decides the result, and the work itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core import ModelArtifact
+from ..core.errors import RecipeError
+from ..core.targets import get_target
+from .measurement import compare
+from .monitor import Monitor
+from .networks import Network, School, describe_source, export_network
+from .opening import open_model
+from .pruning import prune
+from .quantization import quantize
+from .recipe import CompareStep, DistillStep, ExportStep, PruneStep, QuantizeStep, Recipe, Step, TrainStep
+from .samples import Samples, resolve
+from .workspace import StepRecord
+
+MODEL = "model.onnx"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One step, ready to be done.
+
+    Attributes:
+        inputs: What decides the result besides the step's own words.
+        work: Fills the step's folder, with a folder for checkpoints that outlives a killed run, and returns
+            figures.
+    """
+
+    inputs: Mapping[str, Any]
+    work: Callable[[Path, Path], Any]
+
+
+@dataclass
+class Chain:
+    """What the steps so far have made.
+
+    Attributes:
+        recipe: The recipe.
+        base: The folder that its paths are relative to.
+        samples: Its samples.
+        monitor: Is told how work goes on.
+        networks: Torch modules with weights, by the step's name.
+        graphs: ONNX models, by the step's name; ``model`` is what the recipe starts from.
+    """
+
+    recipe: Recipe
+    base: Path
+    samples: Samples
+    monitor: Monitor
+    networks: dict[str, Network] = field(default_factory=dict)
+    graphs: dict[str, ModelArtifact] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, recipe: Recipe, base: Path, monitor: Monitor) -> Chain:
+        """The chain before its first step; opens the model that the recipe starts from."""
+        chain = cls(recipe, base, Samples(recipe, base), monitor)
+        if recipe.model is not None:
+            chain.graphs["model"] = open_model(resolve(recipe.model, base))
+        return chain
+
+    def job(self, step: Step, name: str) -> Job:
+        """What a step will do, given the steps before it.
+
+        Raises:
+            RecipeError: The step needs something that is not there.
+        """
+        match step:
+            case DistillStep():  # before its base
+                return _distil(self, step, name)
+            case TrainStep():
+                return _train(self, step, name)
+            case ExportStep():
+                return _export(self, step, name)
+            case PruneStep():
+                return _prune(self, step, name)
+            case QuantizeStep():
+                return _quantize(self, step, name)
+            case CompareStep():
+                return _compare(self, step, name)
+
+    def take(self, step: Step, record: StepRecord) -> None:
+        """Make what a finished step left behind available to the steps after it."""
+        if isinstance(step, TrainStep):
+            self.networks[record.name] = Network(step.source, record.folder / WEIGHTS)
+        elif MODEL in record.outputs:
+            self.graphs[record.name] = open_model(record.folder / MODEL)
+
+    def source(self, wanted: str | None, name: str) -> str:
+        """The name of the model that a step works on: the one it names, or the latest."""
+        if wanted is not None:
+            return wanted
+        if not self.graphs:
+            raise RecipeError(
+                f"step {name!r} has no model to work on",
+                remedy='put an export step before it, or start the recipe with model = "model.onnx"',
+            )
+        return next(reversed(self.graphs))
+
+
+def _train(chain: Chain, step: TrainStep, name: str) -> Job:
+    train, judge = chain.samples.get("train", name), chain.samples.get("evaluation", name)
+    inputs = {
+        **_training_inputs(chain, step.source),
+        "train": train.fingerprint,
+        "evaluation": judge.fingerprint,
+    }
+
+    def work(folder: Path, checkpoints: Path) -> Any:
+        school = School(chain.base, train, judge, chain.recipe.seed, chain.monitor)
+        return {"report": school.train(step, checkpoints, folder / WEIGHTS)}
+
+    return Job(inputs, work)
+
+
+def _distil(chain: Chain, step: DistillStep, name: str) -> Job:
+    train, judge = chain.samples.get("train", name), chain.samples.get("evaluation", name)
+    if step.teacher_weights is None:
+        teacher = chain.networks[step.teacher]
+    else:
+        teacher = Network(step.teacher, resolve(step.teacher_weights, chain.base))
+    inputs = {
+        **_training_inputs(chain, step.source),
+        "teacher": [describe_source(teacher.source, chain.base), teacher.weights_sha256],
+        "train": train.fingerprint,
+        "evaluation": judge.fingerprint,
+    }
+
+    def work(folder: Path, checkpoints: Path) -> Any:
+        school = School(chain.base, train, judge, chain.recipe.seed, chain.monitor)
+        return {"report": school.distil(step, teacher, checkpoints, folder / WEIGHTS)}
+
+    return Job(inputs, work)
+
+
+def _export(chain: Chain, step: ExportStep, name: str) -> Job:
+    network = _network_of(chain, step, name)
+    source = describe_source(network.source, chain.base)
+    inputs: dict[str, Any] = {"source": source, "weights": network.weights_sha256}
+    data = None
+    if not step.input:
+        role = next(
+            (r for r in ("calibration", "evaluation", "train") if chain.samples.has(r)), "calibration"
+        )
+        data = chain.samples.get(role, name)
+        inputs["sample"] = {
+            n: [a.dtype.str, a.shape[1:]] for n, a in data.source.read(data.indices[:1]).items()
+        }
+
+    def work(folder: Path, checkpoints: Path) -> Any:
+        result = export_network(step, network, chain.base, data, chain.recipe.seed, chain.monitor)
+        result.model.save(folder / MODEL)
+        return {"report": result.report}
+
+    return Job({**inputs, "seed": chain.recipe.seed}, work)
+
+
+def _network_of(chain: Chain, step: ExportStep, name: str) -> Network:
+    if step.of is not None:
+        return chain.networks[step.of]
+    if step.source is not None:
+        return Network(step.source, None if step.weights is None else resolve(step.weights, chain.base))
+    if not chain.networks:
+        raise RecipeError(
+            f"step {name!r} has no module to export",
+            remedy='add source = "models.py:factory", or a train step before',
+        )
+    return next(reversed(chain.networks.values()))
+
+
+def _prune(chain: Chain, step: PruneStep, name: str) -> Job:
+    source = chain.source(step.of, name)
+    model = chain.graphs[source]
+    needs_data = (
+        step.criterion not in {"magnitude", "random"} or step.compensate or chain.samples.has("calibration")
+    )
+    data = chain.samples.get("calibration", name) if needs_data else None
+    target = get_target(chain.recipe.target)
+    inputs = {"model": model.sha256, "calibration": data and data.fingerprint, "target": target}
+
+    def work(folder: Path, checkpoints: Path) -> Any:
+        words = step.model_dump(exclude={"kind", "name", "of"})
+        result = prune(model, data, target=target, seed=chain.recipe.seed, monitor=chain.monitor, **words)
+        result.save(folder / MODEL)
+        return {"source": source, **result.summary()}
+
+    return Job({**inputs, "seed": chain.recipe.seed}, work)
+
+
+def _quantize(chain: Chain, step: QuantizeStep, name: str) -> Job:
+    source = chain.source(step.of, name)
+    model = chain.graphs[source]
+    data = None if step.weight_only else chain.samples.get("calibration", name)
+    judged = None if step.max_drop is None else chain.samples.get("evaluation", name)
+    target = get_target(chain.recipe.target)
+    inputs = {
+        "model": model.sha256,
+        "calibration": data and data.fingerprint,
+        "evaluation": judged and [judged.fingerprint, chain.recipe.data.metric],
+        "target": target,
+        "seed": chain.recipe.seed,
+    }
+
+    def work(folder: Path, checkpoints: Path) -> Any:
+        words = step.model_dump(exclude={"kind", "name", "of"})
+        result = quantize(
+            model,
+            data,
+            target=target,
+            evaluation=judged,
+            metric=metric_of(chain),
+            seed=chain.recipe.seed,
+            monitor=chain.monitor,
+            **words,
+        )
+        result.save(folder / MODEL)
+        return {"source": source, **result.summary()}
+
+    return Job(inputs, work)
+
+
+def _compare(chain: Chain, step: CompareStep, name: str) -> Job:
+    chosen = {n: chain.graphs[n] for n in step.of} if step.of else dict(chain.graphs)
+    if not chosen:
+        chain.source(None, name)
+    data = chain.samples.get("evaluation", name)
+    inputs = {
+        "models": {n: m.sha256 for n, m in chosen.items()},
+        "evaluation": data.fingerprint,
+        "metric": chain.recipe.data.metric,
+        "seed": chain.recipe.seed,
+    }
+
+    def work(folder: Path, checkpoints: Path) -> Any:
+        report = compare(
+            chosen,
+            data,
+            metric_of(chain),
+            provider=step.provider,
+            batches=step.batches,
+            threads=step.threads,
+            rounds=step.rounds,
+            seed=chain.recipe.seed,
+            monitor=chain.monitor,
+        )
+        return {"comparison": report}
+
+    return Job(inputs, work)
+
+
+def metric_of(chain: Chain) -> str:
+    """The recipe's metric, with the path of a function's file made whole."""
+    metric = chain.recipe.data.metric
+    place, colon, function = metric.rpartition(":")
+    return f"{resolve(place, chain.base)}{colon}{function}" if place.endswith(".py") else metric
+
+
+def _training_inputs(chain: Chain, source: str) -> dict[str, Any]:
+    return {"source": describe_source(source, chain.base), "seed": chain.recipe.seed}

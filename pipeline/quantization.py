@@ -1,0 +1,240 @@
+"""Quantizing a model file: cleanup, types for the target, an accuracy budget, and what really runs on integers."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ..calib_data import CalibrationData
+from ..core import ModelArtifact
+from ..core.errors import UsageError
+from ..core.reports import PassReport, Skip
+from ..core.targets import Target, get_target
+from ..passes.quantization import QuantizeOptions
+from ..passes.quantization import quantize as quantize_graph
+from ..passes.quantization.weight_only import WeightOnlyOptions, quantize_weights
+from ..runtime import NodePlacement, integer_placement
+from .drop_budget import Candidate, DropBudget, Judge, search_drop
+from .monitor import Monitor, Silent
+from .opening import ModelLike, as_model, clean
+
+_CPU = "CPUExecutionProvider"
+
+_WEIGHT_BITS: dict[str, Literal[4, 8]] = {"int4": 4, "int8": 8}
+
+_LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operators with weights: what they lose by a detour through float is worth a second look."""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What quantization gives.
+
+    Attributes:
+        model: The model, in memory.
+        report: Types and why, ranges, errors, and the nodes that stay float.
+        cleanup: What was cleaned up before.
+        placement: For each node of the graph as ONNX Runtime optimises it, whether it runs on integers, and why
+            not; None for a target that is not this CPU.
+        budget: How the accuracy budget was met, where one was given.
+    """
+
+    model: ModelArtifact
+    report: PassReport
+    cleanup: PassReport
+    placement: tuple[NodePlacement, ...] | None = None
+    budget: DropBudget | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The types that were chosen, and why, in sentences."""
+        types = getattr(self.report, "types", None)
+        if types is None:
+            return ()
+        bits = "" if types.weight_bits == 8 else f" of {types.weight_bits} bits"
+        channels = "one scale a channel" if types.per_channel else "one scale a weight"
+        chosen = (
+            f"{types.target}: activations {types.activation} {types.zero_point}, "
+            f"weights {types.weight}{bits} ({channels}), biases {types.bias}"
+        )
+        return (chosen, *types.reasons)
+
+    @property
+    def integer_nodes(self) -> int | None:
+        """Nodes of the optimised graph that run on integers."""
+        return None if self.placement is None else sum(node.is_integer for node in self.placement)
+
+    @property
+    def placed_nodes(self) -> int | None:
+        """Nodes of the optimised graph."""
+        return None if self.placement is None else len(self.placement)
+
+    def save(self, path: str | Path, *, force: bool = False) -> ModelArtifact:
+        """Write the model; see :meth:`~sardonyx.core.ModelArtifact.save`."""
+        return self.model.save(Path(path), force=force)
+
+    def summary(self) -> dict[str, Any]:
+        """Model and reports, for JSON."""
+        return {
+            "sha256": self.model.sha256,
+            "size_bytes": self.model.size_bytes,
+            "reasons": self.reasons,
+            "report": self.report,
+            "cleanup": self.cleanup,
+            "integer_nodes": self.integer_nodes,
+            "placed_nodes": self.placed_nodes,
+            "placement": self.placement,
+            "budget": self.budget,
+        }
+
+
+def quantize(
+    model: ModelLike,
+    data: CalibrationData | None = None,
+    *,
+    method: str | None = None,
+    exclude: Sequence[str] = (),
+    target: str | Target = "auto",
+    max_drop: float | None = None,
+    evaluation: CalibrationData | None = None,
+    metric: str = "top1",
+    weight_only: str | None = None,
+    block: int | None = None,
+    options: QuantizeOptions | None = None,
+    force: bool = False,
+    seed: int = 0,
+    threads: int = 0,
+    monitor: Monitor | None = None,
+) -> Quantized:
+    """Quantize a model with types that suit a target.
+
+    Args:
+        model: The float model.
+        data: Samples that ranges are taken from; not needed where only weights are quantized.
+        method: ``minmax``, ``percentile``, ``entropy`` or ``mse``; the default of the options where None.
+        exclude: Globs over node names that stay float.
+        target: What the model is made for.
+        max_drop: How much of ``metric`` may be lost; the worst nodes are put back to float until it holds.
+        evaluation: The samples that ``max_drop`` is judged on.
+        metric: What is measured there.
+        weight_only: ``int4`` or ``int8``: only the weights of matrix products are quantized, in blocks.
+        block: Weights that share one scale of these.
+        options: Everything else that quantization can be asked.
+        force: Whether a model that is quantized already is taken.
+        seed: Seed of every random choice.
+        threads: Threads of the evaluation.
+        monitor: Is told how work goes on.
+
+    Returns:
+        The model, in memory, and what was done.
+
+    Raises:
+        UsageError: The request contradicts itself.
+        InputError: The model is quantized already, or nothing in it can become integer.
+        DataError: The samples do not fit the model.
+        ExpectationError: The budget cannot be held.
+    """
+    artifact, aim = as_model(model), get_target(target) if isinstance(target, str) else target
+    if weight_only is not None:
+        _refuse_budget(method, max_drop)
+        chosen = _weight_options(weight_only, block_size=block, exclude=tuple(exclude), force=force)
+        return _weights_only(artifact, chosen)
+    if block is not None:
+        raise UsageError("--block belongs to --weight-only", remedy="add --weight-only int4, or leave it out")
+    if data is None:
+        raise UsageError("quantization needs samples", remedy="add --calib DATA, or --weight-only int4")
+    asked = replace(options or QuantizeOptions(), exclude=tuple(exclude), force=force, seed=seed)
+    cleaned, cleanup = clean(artifact)
+    work = _Work(cleaned, data, _with_method(asked, method), aim, monitor or Silent())
+    if max_drop is None:
+        found, budget = work.attempt(()), None
+    else:
+        judge = Judge(artifact, evaluation, metric, threads)
+        found, budget = search_drop(judge, work.attempt, max_drop=max_drop, monitor=work.monitor)
+    return Quantized(found.model, found.report, cleanup, found.placement, budget)
+
+
+def _with_method(options: QuantizeOptions, method: str | None) -> QuantizeOptions:
+    """The options with a method, unless it is None; an unknown one is refused by the options themselves."""
+    changes: dict[str, Any] = {} if method is None else {"method": method}
+    return replace(options, **changes)
+
+
+def _refuse_budget(method: str | None, max_drop: float | None) -> None:
+    if max_drop is not None or method is not None:
+        raise UsageError("--weight-only takes neither --method nor --max-drop", remedy="leave them out")
+
+
+@dataclass
+class _Work:
+    """One quantization, but for the nodes that stay in float."""
+
+    source: ModelArtifact
+    data: CalibrationData
+    options: QuantizeOptions
+    target: Target
+    monitor: Monitor
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def attempt(self, restored: Sequence[str]) -> Candidate:
+        """Quantize; nodes that ONNX Runtime then runs in float all the same are left in float, and named.
+
+        Such a node would dequantize its weights in every run, which is slower than never to have quantized it.
+        """
+        found = self._quantize(restored)
+        while refused := _refused(found):
+            for name, reason in refused.items():
+                self.monitor.note(
+                    f"{name} stays in float: ONNX Runtime would not run it on integers: {reason}"
+                )
+            self.refused |= refused
+            found = self._quantize(restored)
+        for name, reason in self.refused.items():
+            text = f"ONNX Runtime would not run it on integers: {reason}"
+            found.report.skipped = [s for s in found.report.skipped if s.node != name]
+            found.report.skipped.append(Skip(name, None, "runtime-refuses", text))
+        return found
+
+    def _quantize(self, restored: Sequence[str]) -> Candidate:
+        excluded = (*self.options.exclude, *restored, *map(glob.escape, self.refused))
+        wanted = replace(self.options, exclude=excluded)
+        with self.monitor.progress("calibrating") as progress:
+            outcome = quantize_graph(
+                self.source.load(), self.data, wanted, target=self.target, progress=progress
+            )
+        model = ModelArtifact.of(outcome.model)
+        placement = tuple(integer_placement(model)) if self.target.provider == _CPU else None
+        return Candidate(model, outcome.report, placement)
+
+
+def _refused(found: Candidate) -> dict[str, str]:
+    """Layers that were quantized and yet have no integer kernel in the optimised graph, with the reason."""
+    placed = {node.node: node for node in found.placement or ()}
+    planned = [change.node for change in found.report.applied if change.what in _LAYERS]
+    if found.placement is None:
+        return {}
+    return {
+        name: placed[name].reason if name in placed else "it was fused into a float kernel"
+        for name in planned
+        if name not in placed or not placed[name].is_integer
+    }
+
+
+def _weights_only(artifact: ModelArtifact, options: WeightOnlyOptions) -> Quantized:
+    cleaned, cleanup = clean(artifact)
+    outcome = quantize_weights(cleaned.load(), options)
+    return Quantized(ModelArtifact.of(outcome.model), outcome.report, cleanup)
+
+
+def _weight_options(kind: str, **given: Any) -> WeightOnlyOptions:
+    """Options of weight-only quantization; what is None keeps its default.
+
+    Raises:
+        UsageError: The type is not known.
+    """
+    if kind not in _WEIGHT_BITS:
+        raise UsageError(f"weights cannot be {kind!r}", remedy=f"choose one of {', '.join(_WEIGHT_BITS)}")
+    return WeightOnlyOptions(bits=_WEIGHT_BITS[kind], **{k: v for k, v in given.items() if v is not None})

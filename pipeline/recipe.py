@@ -1,0 +1,370 @@
+"""The recipe: a chain of steps in TOML, refused with the place of what is wrong in it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..core.errors import RecipeError, UsageError
+from ..training import DistillOptions, TrainOptions
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MAX_RECIPE_BYTES = 1 << 20
+"""A longer recipe is refused before it is parsed."""
+
+Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=1 << 31)]
+Names: TypeAlias = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class _Part(BaseModel):
+    """A part of a recipe: unknown keys, wrong types, NaN and infinities are refused; nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DataPart(_Part):
+    """Where samples come from, each in the words of ``DATA``.
+
+    Attributes:
+        train: Samples to train and distil on.
+        calibration: Samples to prune and quantize with.
+        evaluation: Samples with labels that say how good a model is.
+        metric: What is measured on them: ``top1``, ``cosine``, ``sqnr`` or ``file.py:function``.
+        root: Folder of the data set's files, where it is not in its usual place.
+        preprocess: How a folder of images becomes arrays.
+    """
+
+    train: str | None = None
+    calibration: str | None = None
+    evaluation: str | None = None
+    metric: str = "top1"
+    root: str | None = None
+    preprocess: str | None = None
+
+
+class _Step(_Part):
+    name: Name | None = None
+
+
+class TrainStep(_Step):
+    """Train a torch module on the labels of ``data.train``.
+
+    Attributes:
+        source: ``pkg.module:factory`` or ``file.py:factory`` of the module.
+
+    What is left out takes the default of :class:`~sardonyx.training.TrainOptions`, which explains each.
+    """
+
+    kind: Literal["train"]
+    source: str
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: Literal["sgd", "adamw"] | None = None
+    learning_rate: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    schedule: Literal["one-cycle", "cosine", "constant"] | None = None
+    warmup_ratio: float | None = None
+    label_smoothing: float | None = None
+    flip: bool | None = None
+    shift: int | None = None
+    erase: float | None = None
+    validation_ratio: float | None = None
+    precision: Literal["auto", "fp32", "bf16"] | None = None
+
+    def options(self, seed: int) -> TrainOptions:
+        """What the training is asked for."""
+        return TrainOptions(**self._given(), seed=seed)
+
+    def _given(self) -> dict[str, Any]:
+        own = {f.name for f in fields(DistillOptions)}
+        return {key: value for key, value in self.model_dump(exclude_none=True).items() if key in own}
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainStep:
+        try:
+            self.options(0)
+        except UsageError as error:
+            raise ValueError(error.cause) from error
+        return self
+
+
+class DistillStep(TrainStep):
+    """Train a torch student to imitate a teacher.
+
+    Attributes:
+        teacher: Name of an earlier step that trained it, or ``file.py:factory`` together with ``teacher_weights``.
+        teacher_weights: Weights of a teacher that no step trained.
+        temperature: Softens both outputs before they are compared.
+        teacher_weight: Share of the imitation in the loss; the labels have the rest.
+    """
+
+    kind: Literal["distill"]  # type: ignore[assignment]
+    teacher: str
+    teacher_weights: str | None = None
+    temperature: float | None = None
+    teacher_weight: float | None = None
+
+    def options(self, seed: int) -> DistillOptions:
+        """What the distillation is asked for."""
+        return DistillOptions(**self._given(), seed=seed)
+
+
+class ExportStep(_Step):
+    """Export a torch module to ONNX and prove parity.
+
+    Attributes:
+        of: Name of the step that trained it; the latest one by default.
+        source: ``file.py:factory`` of a module that no step trained.
+        weights: Its weights.
+        input: Inputs, as ``name=1x3x224x224``; by default one sample of the data.
+        dynamic: Dynamic axes, as ``name:0``; by default the first axis of every input.
+    """
+
+    kind: Literal["export"]
+    of: str | None = None
+    source: str | None = None
+    weights: str | None = None
+    input: Names = ()
+    dynamic: Names | None = None
+
+
+class _GraphStep(_Step):
+    of: str | None = None
+    exclude: Names = ()
+
+
+class PruneStep(_GraphStep):
+    """Cut neurons out of the latest model, or the one that ``of`` names."""
+
+    kind: Literal["prune"]
+    params: Share | None = None
+    macs: Share | None = None
+    latency: Share | None = None
+    ratio: Share | None = None
+    criterion: Literal["second-order", "magnitude", "activation", "similarity", "random"] = "second-order"
+    scope: Literal["global", "local"] = "global"
+    align: Literal["auto"] | Count = "auto"
+    granularity: str = "structured"
+    compensate: bool = True
+
+
+class QuantizeStep(_GraphStep):
+    """Quantize the latest model, or the one that ``of`` names."""
+
+    kind: Literal["quantize"]
+    method: Literal["minmax", "percentile", "entropy", "mse"] | None = None
+    max_drop: Annotated[float, Field(ge=0, le=1)] | None = None
+    weight_only: Literal["int4", "int8"] | None = None
+    block: Count | None = None
+
+
+class CompareStep(_Step):
+    """Measure models side by side: all of the chain, or those that ``of`` names."""
+
+    kind: Literal["compare"]
+    of: Names = ()
+    provider: str = "cpu"
+    batches: Annotated[tuple[Count, ...], Field(strict=False, min_length=1)] = (1, 32)
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    rounds: Count | None = None
+
+
+Step: TypeAlias = Annotated[
+    TrainStep | DistillStep | ExportStep | PruneStep | QuantizeStep | CompareStep, Field(discriminator="kind")
+]
+"""One step of the chain."""
+
+
+class Recipe(_Part):
+    """A chain of steps.
+
+    Attributes:
+        name: What the run is called in its report.
+        seed: Seed of every random choice.
+        target: What the models are made for.
+        model: An ``.onnx`` file that the chain starts from.
+        data: The samples.
+        steps: The steps, in order.
+    """
+
+    name: str = "run"
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+    target: str = "auto"
+    model: str | None = None
+    data: DataPart = DataPart()
+    steps: Annotated[tuple[Step, ...], Field(strict=False, min_length=1)]
+
+
+def read_recipe(
+    path: str | Path, overrides: Mapping[str, Any] | None = None, *, settings: Sequence[str] = ()
+) -> Recipe:
+    """Read a recipe file.
+
+    Args:
+        path: The TOML file.
+        overrides: Top-level keys that replace what the file says.
+        settings: Any other keys, as ``steps.2.params=0.4``; steps count from 0.
+
+    Raises:
+        RecipeError: The file is missing, is no TOML, or says something that a recipe cannot say; the error names
+            the place.
+        UsageError: A setting cannot be read, or names a place that the recipe does not have.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_RECIPE_BYTES + 1)
+    except OSError as error:
+        raise RecipeError(
+            f"cannot read the recipe {path}: {error.strerror or error}", remedy="name a TOML file that exists"
+        ) from error
+    if len(content) > MAX_RECIPE_BYTES:
+        raise RecipeError(f"{path} is longer than {MAX_RECIPE_BYTES} bytes", remedy="name a recipe")
+    try:
+        parsed = tomllib.loads(content.decode("utf8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            f"{path} is not TOML: {error}", remedy="mend the file at the place named"
+        ) from error
+    except RecursionError as error:
+        raise RecipeError(f"{path} is nested too deeply", remedy="a recipe has two levels") from error
+    for setting in settings:
+        _apply(parsed, setting)
+    return parse_recipe({**parsed, **(overrides or {})}, origin=str(path))
+
+
+def parse_recipe(content: Mapping[str, Any], origin: str = "recipe") -> Recipe:
+    """Check a recipe that is already a mapping.
+
+    Raises:
+        RecipeError: It says something that a recipe cannot say; the error names the place.
+    """
+    try:
+        recipe = Recipe.model_validate(dict(content))
+    except ValidationError as error:
+        raise _refusal(error, content, origin) from None
+    check_names(recipe, origin)
+    return recipe
+
+
+def _apply(content: dict[str, Any], setting: str) -> None:
+    """Put one ``key=value`` into a parsed recipe; the value is TOML, or else plain text."""
+    key, equals, text = setting.partition("=")
+    if not key or not equals:
+        raise UsageError(
+            f"setting {setting!r} is no KEY=VALUE", remedy="write for instance steps.2.params=0.4"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.split(".")
+    place: Any = content
+    for part in parents:
+        place = _inside(place, part, key)
+    if isinstance(place, list):
+        _inside(place, last, key)
+        place[int(last)] = value
+    else:
+        place[last] = value
+
+
+def _inside(place: Any, part: str, key: str) -> Any:
+    if isinstance(place, dict):
+        return place.setdefault(part, {})
+    if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
+        return place[int(part)]
+    raise UsageError(f"the recipe has no place {key!r}", remedy="steps count from 0, as in steps.0.epochs=3")
+
+
+def step_names(recipe: Recipe) -> tuple[str, ...]:
+    """A name for every step: its own, or its kind, numbered where several share it."""
+    names: list[str] = []
+    for step in recipe.steps:
+        name = step.name or step.kind
+        same = sum(1 for other in names if other == name or other.rpartition("-")[0] == name)
+        names.append(name if step.name or not same else f"{name}-{same + 1}")
+    return tuple(names)
+
+
+def check_names(recipe: Recipe, origin: str) -> None:
+    """Refuse names that clash, and references to steps that are not there before.
+
+    Raises:
+        RecipeError: With the place.
+    """
+    names = step_names(recipe)
+    seen: dict[str, str] = {"model": "model"} if recipe.model is not None else {}
+    for index, (step, name) in enumerate(zip(recipe.steps, names, strict=True)):
+        place = f"{origin}: steps.{index}"
+        if name in seen:
+            raise RecipeError(f"{place}.name: {name!r} is taken", remedy="give each step a name of its own")
+        for key, wanted, kinds in _references(step):
+            if wanted not in seen or seen[wanted] not in kinds:
+                there = [n for n, kind in seen.items() if kind in kinds]
+                raise RecipeError(
+                    f"{place}.{key}: no earlier step {wanted!r} makes what {step.kind} takes",
+                    remedy=f"name one of: {', '.join(there) or 'none is there before this step'}",
+                )
+        seen[name] = step.kind
+
+
+_NETWORKS = frozenset({"train", "distill"})
+_GRAPHS = frozenset({"model", "export", "prune", "quantize"})
+
+
+def _references(step: Step) -> list[tuple[str, str, frozenset[str]]]:
+    """What a step names: the key, the name, and the kinds of step that may bear it."""
+    match step:
+        case DistillStep(teacher_weights=None):
+            return [("teacher", step.teacher, _NETWORKS)]
+        case ExportStep(of=str(name)):
+            return [("of", name, _NETWORKS)]
+        case PruneStep(of=str(name)) | QuantizeStep(of=str(name)):
+            return [("of", name, _GRAPHS)]
+        case CompareStep():
+            return [("of", name, _GRAPHS) for name in step.of]
+    return []
+
+
+_KINDS = frozenset({"train", "distill", "export", "prune", "quantize", "compare"})
+
+
+def _refusal(error: ValidationError, content: Mapping[str, Any], origin: str) -> RecipeError:
+    """The first complaint of pydantic as one line, with its place in the file."""
+    first, *others = error.errors(include_url=False, include_context=False)
+    place = ".".join(_place(first["loc"]))
+    more = f" (and {len(others)} more)" if others else ""
+    if first["type"] == "extra_forbidden":
+        return RecipeError(
+            f"{origin}: {place}: unknown key{more}",
+            remedy="remove it or correct its spelling; see docs/recipe.md",
+        )
+    shown = repr(first["input"])
+    shown = shown if len(shown) <= 60 else f"{shown[:59]}…"
+    text = first["msg"][:1].lower() + first["msg"][1:]
+    detail = "" if first["type"] == "missing" else f", not {shown}"
+    return RecipeError(
+        f"{origin}: {place}: {text}{detail}{more}", remedy="correct the value at the place named"
+    )
+
+
+def _place(location: Sequence[int | str]) -> list[str]:
+    """The path of a value in the file; the kind that pydantic puts behind a step's number is left out."""
+    return [
+        str(part)
+        for i, part in enumerate(location)
+        if not (i >= 2 and location[0] == "steps" and i == 2 and part in _KINDS)
+    ]

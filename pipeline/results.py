@@ -1,0 +1,183 @@
+"""The report of a run: what each step left behind, brought together from its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.files import write_atomic
+from ..runtime import environment_fingerprint
+from ..runtime.intervals import wilson
+from .chain import MODEL, Chain
+from .documents import json_bytes, plain
+from .layers import layers_of
+from .report import Curve, Measured, RunReport, SkippedItem, Stage, StageLatency, environment_of, render_html
+from .workspace import StepRecord
+
+_SHARES = frozenset({"top1", "agreement"})
+_TRAININGS = frozenset({"train", "distill"})
+
+
+def write_report(chain: Chain, place: Path, records: Sequence[StepRecord]) -> RunReport:
+    """Write ``report.json``, which is the truth, and ``report.html``, which renders it.
+
+    Args:
+        chain: The run.
+        place: Its folder.
+        records: What each step left behind.
+    """
+    report = build_report(chain, records)
+    figures = {
+        record.name: {"kind": record.kind, "seconds": record.seconds, **record.figures} for record in records
+    }
+    write_atomic(place / "report.json", json_bytes({**plain(report), "steps": figures}))
+    write_atomic(place / "report.html", render_html(report).encode("utf8"))
+    return report
+
+
+def build_report(chain: Chain, records: Sequence[StepRecord]) -> RunReport:
+    """Bring the records of a run together."""
+    comparisons = [record.figures["comparison"] for record in records if record.kind == "compare"]
+    rows = {row["model"]: row for comparison in comparisons for row in comparison["rows"]}
+    first = next(iter(rows.values()), None)
+    recipe = chain.recipe
+    stages = [Stage(name="model", kind="start", **_figures(rows["model"]))] if "model" in rows else []
+    stages += [_stage(chain, record, rows.get(record.name)) for record in records if record.kind != "compare"]
+    return RunReport(
+        title=recipe.name,
+        metric=recipe.data.metric if first is None else first["accuracy"]["metric"],
+        stages=tuple(stages),
+        higher_is_better=first is None or first["accuracy"]["higher_is_better"],
+        is_share=(recipe.data.metric if first is None else first["accuracy"]["metric"]) in _SHARES,
+        layers=layers_of(chain, records),
+        skipped=tuple(_skipped(records)),
+        curves=tuple(_curves(records)),
+        environment=environment_of(environment_fingerprint()),
+        provenance=_provenance(chain, records, comparisons),
+        command="sardonyx run RECIPE -o FOLDER",
+    )
+
+
+def _stage(chain: Chain, record: StepRecord, row: Mapping[str, Any] | None) -> Stage:
+    report = record.figures.get("report", {})
+    notes = tuple(_notes(record))
+    if record.kind in _TRAININGS:
+        return Stage(
+            name=record.name,
+            kind=record.kind,
+            params=report["params"],
+            accuracy=_share(report["evaluation_top1_ratio"], report["evaluation_samples"]),
+            seconds=record.seconds,
+            notes=notes,
+        )
+    if row is not None:
+        return Stage(name=record.name, kind=record.kind, seconds=record.seconds, notes=notes, **_figures(row))
+    after = report.get("after") or {}
+    return Stage(
+        name=record.name,
+        kind=record.kind,
+        params=after.get("params"),
+        macs=after.get("macs"),
+        size_bytes=chain.graphs[record.name].size_bytes,
+        seconds=record.seconds,
+        notes=notes,
+    )
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a stage from its row in a comparison."""
+    warnings = [f"batch {r['batch']}: {w}" for r in row["latency"] for w in r["warnings"]]
+    return {
+        "params": row["params"],
+        "macs": row["macs"],
+        "size_bytes": row["size_bytes"],
+        "accuracy": _measured(row["accuracy"]),
+        "drop": _measured(row["drop"]),
+        "agreement": _measured(row["agreement"]),
+        "latency": tuple(_latency(r) for r in row["latency"]),
+        "warnings": (*row["accuracy"]["notes"], *warnings),
+    }
+
+
+def _latency(row: Mapping[str, Any]) -> StageLatency:
+    return StageLatency(
+        batch=row["batch"],
+        median_ms=Measured(row["median_ms"], row["low_ms"], row["high_ms"]),
+        speed_ratio=Measured(row["speed_ratio"], row["speed_low_ratio"], row["speed_high_ratio"]),
+        verdict=row["verdict"],
+        provider=row["provider"],
+    )
+
+
+def _measured(figure: Mapping[str, Any] | None) -> Measured | None:
+    """A figure with its interval; None for one that is not finite and so could not be recorded."""
+    if figure is None or figure["value"] is None:
+        return None
+    return Measured(figure["value"], figure["low"], figure["high"], figure["method"])
+
+
+def _share(value: float, samples: int) -> Measured:
+    interval = wilson(round(value * samples), samples)
+    return Measured(value, interval.low, interval.high, interval.method)
+
+
+def _notes(record: StepRecord) -> Iterator[str]:
+    """What a step decided, in sentences."""
+    figures, report = record.figures, record.figures.get("report", {})
+    if record.kind in _TRAININGS:
+        yield f"epoch {report['best_epoch']} of {len(report['history'])} was the best on held-out samples"
+        yield f"trained in {report['precision']} on {report['device']}"
+    if record.kind == "distill":
+        yield (
+            f"the teacher reaches {report['teacher_top1_ratio']:.2%}; "
+            f"both agree on {report['agreement_ratio']:.2%} of the evaluation samples"
+        )
+    if record.kind == "export":
+        yield f"{report['exporter']} exporter, opset {report['opset']}"
+        yield from (
+            f"the {a['exporter']} exporter was not taken: {a['reason']}" for a in report["attempts"][:-1]
+        )
+        parity = report["attempts"][-1]["parity"]
+        worst = max((row["max_difference"] / (row["magnitude"] or 1.0) for row in parity), default=0.0)
+        yield f"parity on {len(parity)} comparisons, largest difference {worst:.1e} of the output's magnitude"
+    if record.kind == "prune" and report["proof"] is not None:
+        yield (
+            f"masked original == pruned on {report['proof']['samples']} samples, "
+            f"largest difference {report['proof']['largest_difference']:.1e} of the output's scale"
+        )
+    if record.kind == "prune":
+        cut = sum(g["width_after"] < g["width_before"] for g in report["plan"])
+        yield f"{cut} of {len(report['plan'])} groups cut, widths in multiples of {report['alignment']}"
+    if record.kind == "quantize":
+        yield from figures["reasons"]
+        if figures["integer_nodes"] is not None:
+            yield f"{figures['integer_nodes']} of {figures['placed_nodes']} nodes of the optimised graph run on integers"
+        restored = (figures["budget"] or {}).get("restored", [])
+        yield from (f"put back to float: {name}" for name in restored)
+
+
+def _skipped(records: Sequence[StepRecord]) -> Iterator[SkippedItem]:
+    for record in records:
+        for skip in record.figures.get("report", {}).get("skipped", ()):
+            yield SkippedItem(record.name, skip["node"], skip["code"], skip["text"])
+
+
+def _curves(records: Sequence[StepRecord]) -> Iterator[Curve]:
+    for record in records:
+        history = record.figures.get("report", {}).get("history", ()) if record.kind in _TRAININGS else ()
+        if history:
+            epochs = tuple(float(row["epoch"]) for row in history)
+            yield Curve(record.name, "loss", epochs, tuple(row["losses"]["total"] for row in history))
+            yield Curve(record.name, "top1", epochs, tuple(row["validation_top1_ratio"] for row in history))
+
+
+def _provenance(chain: Chain, records: Sequence[StepRecord], comparisons: Sequence[Any]) -> dict[str, str]:
+    """Hashes that pin what went in and what came out."""
+    found = {"seed": str(chain.recipe.seed), "target": chain.recipe.target}
+    for comparison in comparisons:
+        found["evaluation"] = f"{comparison['samples']} samples of {comparison['data_origin']}"
+        found["evaluation sha256"] = comparison["data_fingerprint"]
+    if chain.recipe.model is not None:
+        found["model sha256"] = chain.graphs["model"].sha256
+    return found | {f"{r.name} sha256": r.outputs[MODEL] for r in records if MODEL in r.outputs}

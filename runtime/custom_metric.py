@@ -1,0 +1,209 @@
+"""Metrics that the user writes: ``file.py:function`` of a model's path, or of outputs and labels."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core import ModelArtifact
+from ..core.errors import DataError, UsageError
+from ..core.tensors import Array, Feed
+from .intervals import jackknife
+
+_GROUPS = 20
+"""Groups of the jackknife, which is how often a function of outputs and labels is called again."""
+
+_NO_INTERVAL = "no interval: the function returned one number"
+
+
+@dataclass(frozen=True)
+class CustomFigure:
+    """What a user's metric returned.
+
+    Attributes:
+        metric: Its name: what the function says, or the function's own.
+        value: The figure.
+        low: Lower end of its interval, or None.
+        high: Upper end.
+        n: Samples it rests on; 0 where the function does not say.
+        method: How the interval was made.
+        outputs: The model outputs it was handed.
+        provider: The provider the model ran on; empty where the function ran it.
+        higher_is_better: Whether more is better.
+    """
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    method: str
+    outputs: tuple[str, ...] = ()
+    provider: str = ""
+    higher_is_better: bool = True
+
+
+def is_custom(metric: str) -> bool:
+    """Whether a metric is written as ``file.py:function``."""
+    return metric.rpartition(":")[0].endswith(".py")
+
+
+def evaluate_custom(
+    metric: str, model: ModelArtifact, run: Callable[[], tuple[Feed, str]], labels: Array | None
+) -> CustomFigure:
+    """Call a user's metric: with one parameter it gets the model's path, with two outputs and labels.
+
+    Args:
+        metric: ``file.py:function``.
+        model: The model; written to a temporary file where it is only in memory.
+        run: Gives all outputs, stacked on axis 0, and the provider they were computed on.
+        labels: Labels of the samples, or None.
+
+    Raises:
+        UsageError: The file or function is not there, or takes another number of parameters.
+        DataError: It failed, or returned something that is not a finite number.
+    """
+    function = load_function(metric)
+    name = metric.rpartition(":")[2]
+    if count_parameters(function) == 1:
+        with model_path(model) as path:
+            return _figure(_call(metric, function, str(path)), name)
+    outputs, provider = run()
+    return _of_outputs(metric, function, outputs, labels, provider)
+
+
+def load_function(text: str) -> Callable[..., Any]:
+    """Load a function from a Python file.
+
+    Args:
+        text: ``file.py:function``. The file is the user's own code and is executed.
+
+    Raises:
+        UsageError: The file or the function is not there, or the file fails.
+    """
+    file, _, name = text.rpartition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise UsageError(f"{file} is not a file", remedy="write the metric as file.py:function")
+    spec = importlib.util.spec_from_file_location(f"sardonyx_metric_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{file} is not a Python file", remedy="write the metric as file.py:function")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's own code may raise anything
+        raise UsageError(f"{file} fails: {error}", remedy="run it with python to see where") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UsageError(f"{file} has no function {name!r}", remedy="check the name behind the colon")
+    return function  # type: ignore[no-any-return]
+
+
+def count_parameters(function: Callable[..., Any]) -> int:
+    """How many arguments a metric must be given: 1 (the path) or 2 (outputs, labels).
+
+    Raises:
+        UsageError: It is neither.
+    """
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(function).parameters.values()
+    count = sum(1 for p in parameters if p.kind in kinds and p.default is inspect.Parameter.empty)
+    if count not in (1, 2):
+        raise UsageError(
+            f"the metric takes {count} arguments",
+            remedy="write function(model_path) or function(outputs, labels)",
+        )
+    return count
+
+
+@contextmanager
+def model_path(model: ModelArtifact) -> Iterator[Path]:
+    """A file that holds the model: its own, or a temporary one where it is only in memory."""
+    if model.path is not None:
+        yield model.path
+        return
+    with tempfile.TemporaryDirectory(prefix="sardonyx-") as folder:
+        path = Path(folder, "model.onnx")
+        model.save(path)
+        yield path
+
+
+def _call(metric: str, function: Callable[..., Any], *arguments: object) -> Any:
+    try:
+        return function(*arguments)
+    except Exception as error:  # the user's own code may raise anything
+        raise DataError(
+            f"{metric} failed: {type(error).__name__}: {error}",
+            remedy="run the function by hand on this model",
+        ) from error
+
+
+def _of_outputs(
+    metric: str, function: Callable[..., Any], outputs: Feed, labels: Array | None, provider: str
+) -> CustomFigure:
+    """Call on all samples, then on all but each of some groups for the interval."""
+    count = len(next(iter(outputs.values())))
+    everything = np.arange(count)
+
+    def on(rows: Array) -> Any:
+        chosen = None if labels is None else labels[rows]
+        return _call(metric, function, {n: a[rows] for n, a in outputs.items()}, chosen)
+
+    figure = _figure(on(everything), metric.rpartition(":")[2])
+    low, high, method = figure.low, figure.high, figure.method
+    groups = min(_GROUPS, count)
+    if low is None and groups > 1 and all(len(a) == count for a in outputs.values()):
+        without = [_number(on(everything[everything % groups != g]), metric) for g in range(groups)]
+        interval = jackknife(figure.value, np.array(without))
+        low, high, method = interval.low, interval.high, interval.method
+    return CustomFigure(
+        figure.metric,
+        figure.value,
+        low,
+        high,
+        count,
+        method,
+        tuple(outputs),
+        provider,
+        figure.higher_is_better,
+    )
+
+
+def _figure(result: Any, name: str) -> CustomFigure:
+    """Read a number, or a mapping with ``value`` and perhaps low, high, n, metric, higher_is_better."""
+    value = _number(result, name)
+    if not isinstance(result, Mapping):
+        return CustomFigure(name, value, None, None, 0, _NO_INTERVAL)
+    has_interval = "low" in result and "high" in result
+    return CustomFigure(
+        metric=str(result.get("metric", name)),
+        value=value,
+        low=_number(result["low"], name) if has_interval else None,
+        high=_number(result["high"], name) if has_interval else None,
+        n=int(result.get("n", 0)),
+        method="the function's own interval" if has_interval else _NO_INTERVAL,
+        higher_is_better=bool(result.get("higher_is_better", True)),
+    )
+
+
+def _number(result: Any, name: str) -> float:
+    found: Any = result.get("value") if isinstance(result, Mapping) else result
+    try:
+        value = float(found)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{name} returned {type(found).__name__}, not a number",
+            remedy="return a float, or a dict with 'value'",
+        ) from error
+    if not math.isfinite(value):
+        raise DataError(f"{name} returned {value}", remedy="return a finite number")
+    return value

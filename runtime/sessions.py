@@ -1,0 +1,252 @@
+"""Sessions on exactly the execution provider that was asked for.
+
+A session gets the requested provider and, as an explicit last resort, the CPU. It is verified twice: the
+session must hold the provider when it opens, and its first run, which is profiled, must use it.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core import ModelArtifact
+from ..core.errors import DataError, LimitError, ModelError, ProviderError, UsageError
+from ..core.tensors import Array, Feed
+from .domains import check_domains
+from .engine import load_onnxruntime, quiet_options
+from .placement import NodeTime, Placement, check_placement, parse_profile, place
+from .providers import CPU, Choice, check_started, choose_provider, current_offer, driver_remedy
+
+DEVICE_MEMORY: dict[str, str] = {
+    "CUDAExecutionProvider": "cuda",
+    "TensorrtExecutionProvider": "cuda",
+    "NvTensorRTRTXExecutionProvider": "cuda",
+    "DmlExecutionProvider": "dml",
+    "CANNExecutionProvider": "cann",
+}
+"""Where arrays can be put ahead of a run, by ONNX Runtime's name of the memory; others take CPU arrays."""
+
+
+class Session:
+    """A model on a provider, ready to run. Made by :func:`open_session`.
+
+    Attributes:
+        model: The model.
+        choice: The provider that was found for it.
+        threads: Threads inside an operator; 0 is ONNX Runtime's choice.
+        placement: Where the nodes of the first run ran; None before it, and on the CPU unless profiled.
+        node_times: The kernels of the first run; empty where it was not profiled.
+        notes: What has to be said: a fallback, and nodes that ran elsewhere.
+    """
+
+    def __init__(
+        self,
+        model: ModelArtifact,
+        choice: Choice,
+        threads: int,
+        allow_fallback: bool,
+        raw: Any,
+        profile: _Profile,
+    ) -> None:
+        self.model = model
+        self.choice = choice
+        self.threads = threads
+        self.placement: Placement | None = None
+        self.node_times: tuple[NodeTime, ...] = ()
+        self.notes: list[str] = [choice.note] if choice.note else []
+        self.output_names: tuple[str, ...] = tuple(o.name for o in raw.get_outputs())
+        self._raw = raw
+        self._profile = profile
+        self._allow_fallback = allow_fallback
+
+    @property
+    def provider(self) -> str:
+        """The full name of the provider it runs on."""
+        return self.choice.name
+
+    def run(self, feed: Feed) -> dict[str, Array]:
+        """Run one batch.
+
+        Args:
+            feed: An array for each input, batched on axis 0.
+
+        Returns:
+            An array for each output of the model.
+
+        Raises:
+            DataError: The batch does not fit the model.
+            ProviderError: This was the first run, and the provider that was asked for ran nothing.
+        """
+        arrays = _guarded(lambda: self._raw.run(None, feed))
+        self._verify()
+        return dict(zip(self.output_names, arrays, strict=True))
+
+    def bind(self, feed: Feed) -> Callable[[], None]:
+        """Put a batch where the provider reads it, for timing.
+
+        Off the CPU, inputs are copied to the device once and outputs stay there (IO binding), so that a call
+        of what is returned costs the model and not the copies.
+
+        Args:
+            feed: An array for each input.
+
+        Returns:
+            A function that runs the batch once and returns when the outputs are there.
+
+        Raises:
+            DataError: The batch does not fit the model.
+            ProviderError: The provider that was asked for ran nothing.
+        """
+        self.run(feed)
+        memory = DEVICE_MEMORY.get(self.provider)
+        if memory is None:
+            return lambda: self._raw.run(None, feed)
+        return bind_to_memory(self._raw, feed, memory)
+
+    def _verify(self) -> None:
+        """After the first run: close the profile, and check that the provider was used."""
+        if not self._profile.is_open:
+            return
+        self.node_times = parse_profile(self._profile.close(self._raw))
+        self.placement = place(self.provider, self.node_times)
+        note = check_placement(self.choice, self.placement, allow_fallback=self._allow_fallback)
+        self.notes += [note] if note else []
+
+
+def open_session(
+    model: ModelArtifact,
+    provider: str = "cpu",
+    *,
+    threads: int = 0,
+    allow_fallback: bool = False,
+    provider_options: Mapping[str, str] | None = None,
+    profile: bool = False,
+    stop_spinning: bool = False,
+    optimized_path: Path | None = None,
+) -> Session:
+    """Open a model on an execution provider, and on no other than that and the CPU as last resort.
+
+    Args:
+        model: The model.
+        provider: A short name (``cpu``, ``cuda``) or a full one, of a built-in or a plug-in provider.
+        threads: Threads inside an operator; 0 leaves it to ONNX Runtime.
+        allow_fallback: Whether the CPU may stand in; :attr:`Session.notes` then says so.
+        provider_options: Options for the provider, in its own words.
+        profile: Whether to profile the first run on the CPU too; any other provider always is.
+        stop_spinning: Whether idle threads sleep as soon as a run ends. ONNX Runtime otherwise lets them spin
+            for tens of milliseconds, at the cost of whatever else is being timed.
+        optimized_path: Where ONNX Runtime writes its optimised graph, or None.
+
+    Raises:
+        UsageError: No provider is called so, or the CPU was given options.
+        ProviderError: It is not there, or does not start.
+        ModelError: ONNX Runtime refuses the model.
+    """
+    ort = load_onnxruntime()
+    choice = choose_provider(provider, current_offer(), allow_fallback=allow_fallback)
+    if provider_options and choice.name == CPU and choice.note is None:
+        raise UsageError("the CPU provider takes no options", remedy="leave the provider options away")
+    check_domains(model.load())
+    options = quiet_options(ort, threads)
+    if stop_spinning:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+    if optimized_path is not None:
+        options.optimized_model_filepath = str(optimized_path)
+        # weights beside the graph: the graph is then small, and 2 GB is no limit
+        options.add_session_config_entry(
+            "session.optimized_model_external_initializers_file_name", f"{optimized_path.name}.data"
+        )
+    profiling = _Profile(options, enabled=profile or choice.name != CPU)
+    raw = _start(ort, model, choice, options, dict(provider_options or {}))
+    note = check_started(choice, raw.get_providers(), allow_fallback=allow_fallback)
+    if note:
+        choice = Choice(CPU, note=note)
+    return Session(model, choice, threads, allow_fallback, raw, profiling)
+
+
+def bind_to_memory(raw: Any, feed: Feed, memory: str) -> Callable[[], None]:
+    """Copy a batch to a device's memory and return a function that runs it there.
+
+    Args:
+        raw: The ONNX Runtime session.
+        feed: An array for each input.
+        memory: ONNX Runtime's name of the memory (``cuda``, ``cpu``).
+    """
+    ort = load_onnxruntime()
+    binding = raw.io_binding()
+    for name, array in feed.items():
+        binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, memory, 0))
+    for output in raw.get_outputs():
+        binding.bind_output(output.name, memory)
+
+    def run_once() -> None:
+        raw.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+
+    return run_once
+
+
+class _Profile:
+    """ONNX Runtime's profile of the first run, in a temporary folder that goes when it has been read."""
+
+    def __init__(self, options: Any, *, enabled: bool) -> None:
+        self.is_open = enabled
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        if enabled:
+            self._folder = tempfile.TemporaryDirectory(prefix="sardonyx-")
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(self._folder.name, "profile"))
+
+    def close(self, raw: Any) -> list[dict[str, Any]]:
+        """End profiling, so that later runs are not slowed, and return the events."""
+        events: list[dict[str, Any]] = json.loads(Path(raw.end_profiling()).read_text(encoding="utf8"))
+        self.is_open = False
+        if self._folder is not None:
+            self._folder.cleanup()
+        return events
+
+
+def _start(
+    ort: Any, model: ModelArtifact, choice: Choice, options: Any, provider_options: dict[str, str]
+) -> Any:
+    """Make the session; Python-level retries on other providers are off."""
+    keywords: dict[str, Any] = {"enable_fallback": 0}
+    if choice.is_plugin:
+        devices = [d for d in ort.get_ep_devices() if d.ep_name == choice.name]
+        options.add_provider_for_devices(devices, provider_options)
+    else:
+        is_cpu = choice.name == CPU
+        keywords["providers"] = [CPU] if is_cpu else [(choice.name, provider_options), CPU]
+    try:
+        return ort.InferenceSession(_source(model), options, **keywords)
+    except Exception as error:  # ONNX Runtime's own errors share no base class
+        if choice.name != CPU:
+            raise ProviderError(
+                f"{choice.name} cannot run this model: {error}",
+                remedy=f"try --ep cpu; {driver_remedy(choice.name)}",
+            ) from error
+        raise ModelError(
+            f"ONNX Runtime refuses the model: {error}", remedy="run `sardonyx inspect` on the model"
+        ) from error
+
+
+def _source(model: ModelArtifact) -> bytes | str:
+    """The model's bytes as they were checked; its file only where they are too many for one message."""
+    try:
+        return model.content
+    except LimitError:
+        if model.path is None:
+            raise
+        return str(model.path)
+
+
+def _guarded(call: Callable[[], list[Array]]) -> list[Array]:
+    try:
+        return call()
+    except Exception as error:  # as above
+        raise DataError(
+            f"the model fails on a batch: {error}", remedy="check the samples against the model's inputs"
+        ) from error

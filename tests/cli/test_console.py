@@ -1,0 +1,58 @@
+"""What goes to stdout and what to stderr."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sardonyx.cli.console import Console
+
+
+def test_with_json_stdout_holds_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(json_wanted=True)
+    console.say("for people")
+    console.document({"a": None})
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"a": None}
+    assert captured.err == "for people\n"
+
+
+def test_without_json_stdout_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    console.say("for people")
+    console.note("on the way")
+    console.document({"a": 1})
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("for people\n", "on the way\n")
+
+
+@pytest.mark.parametrize(("verbose", "printed"), [(False, ""), (True, "more\n")])
+def test_details_need_to_be_asked_for(
+    capsys: pytest.CaptureFixture[str], verbose: bool, printed: str
+) -> None:
+    Console(verbose=verbose).detail("more")
+    assert capsys.readouterr().out == printed
+
+
+def test_a_document_cannot_hold_nan() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        Console(json_wanted=True).document({"a": float("nan")})
+
+
+def test_progress_off_a_terminal_is_plain_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sardonyx.cli.console._EVERY_S", 0.0)
+    with Console().progress("cut\x1b") as report:
+        report(1, 2)
+        report(2, 2)
+    assert capsys.readouterr().err == "cut\\x1b: 1/2\ncut\\x1b: 2/2\n"
+
+
+def test_progress_on_a_terminal_is_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with Console().progress("[red]cutting") as report:
+        report(1, 2)
+    assert capsys.readouterr().out == ""

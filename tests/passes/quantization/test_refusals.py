@@ -1,0 +1,115 @@
+"""What quantization refuses, and what it says."""
+
+import numpy as np
+import pytest
+from sardonyx.calib_data.data import CalibrationData
+from sardonyx.core.errors import DataError, InputError, LimitError, ModelError, UsageError
+from sardonyx.core.targets import get_target
+from sardonyx.passes.quantization import QuantizeOptions, quantize
+
+
+def test_a_quantized_model_is_refused_unless_forced(cnn, images, cpu):
+    once = quantize(cnn, images, target=cpu).model
+    with pytest.raises(InputError, match="quantized already") as caught:
+        quantize(once, images, target=cpu)
+    assert "--force" in caught.value.remedy
+    quantize(once, images, QuantizeOptions(force=True, op_types=("Gemm",)), target=cpu)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["w1", "b2"])
+def test_weights_that_are_not_finite_are_named(network, cnn_weights, images, cpu, bad, name):
+    from onnx_ir import tensor
+
+    text = "g (float[N,16,12,12] x) => (float[N,32,8,8] y) { a = Conv(x, w1, b1) y = Conv(a, w2, b2) }"
+    model = network(text, {k: v for k, v in cnn_weights.items() if k[1] in "12"})
+    cnn_weights[name].flat[0] = bad
+    model.graph.initializers[name].const_value = tensor(cnn_weights[name])
+    with pytest.raises((ModelError, DataError), match=name):
+        quantize(model, images, target=cpu)
+
+
+def test_samples_that_are_not_finite_are_refused(cnn, images, cpu):
+    array = images.source.arrays["x"].copy()
+    array[9, 0, 0, 0] = np.inf
+    with pytest.raises(DataError, match=r"batch 2: .*x"):
+        quantize(cnn, CalibrationData.from_arrays({"x": array}), QuantizeOptions(batch_size=4), target=cpu)
+
+
+def test_nothing_to_quantize_is_refused(network, cpu):
+    model = network("g (float[N,4] x) => (float[N,4] y) { y = Sigmoid(x) }", {})
+    data = CalibrationData.from_arrays({"x": np.ones((2, 4), np.float32)})
+    with pytest.raises(InputError, match="no convolution or matrix product"):
+        quantize(model, data, target=cpu)
+
+
+def test_a_target_without_integer_kernels_is_refused(cnn, images):
+    with pytest.raises(InputError, match="no-integer-kernel"):
+        quantize(cnn, images, target=get_target("cuda"))
+
+
+def test_excluding_everything_is_refused(cnn, images, cpu):
+    with pytest.raises(InputError, match="excluded"):
+        quantize(cnn, images, QuantizeOptions(exclude=("*",)), target=cpu)
+
+
+def test_half_precision_is_refused(network, normal, cpu):
+    model = network(
+        "g (float16[N,4] x) => (float16[N,4] y) { y = MatMul(x, w) }", {"w": normal(4, 4).astype("f2")}
+    )
+    data = CalibrationData.from_arrays({"x": np.ones((2, 4), np.float16)})
+    with pytest.raises(ModelError, match="float32"):
+        quantize(model, data, target=cpu)
+
+
+def test_the_memory_cap_is_kept(cnn, images, cpu):
+    with pytest.raises(LimitError, match="cap"):
+        quantize(cnn, images, QuantizeOptions(method="mse", memory_bytes=1000), target=cpu)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"method": "best"},
+        {"percentile": 0.0},
+        {"percentile": 101.0},
+        {"weight_range": "half"},
+        {"batch_size": 0},
+    ],
+)
+def test_options_are_checked(wrong):
+    with pytest.raises(UsageError):
+        QuantizeOptions(**wrong)
+
+
+@pytest.mark.parametrize("opset", [9, 11, 12])
+def test_an_old_opset_is_raised(network, normal, cpu, opset):
+    text = "g (float[N,16,9,9] x) => (float[N,32,7,7] y) { a = Conv(x, w, b)  y = Relu(a) }"
+    model = network(text, {"w": normal(32, 16, 3, 3), "b": normal(32)}, opset)
+    data = CalibrationData.from_arrays({"x": normal(4, 16, 9, 9, seed=3)})
+    result = quantize(model, data, target=cpu)
+    assert result.report.opset == (opset, 13)
+    assert result.model.opset_imports[""] == 13
+
+
+def test_a_recurrent_layer_stays_float_with_a_reason(network, normal, cpu):
+    text = """g (float[S,N,8] x) => (float[S,N,16] y) {
+        h = LSTM <hidden_size = 16> (x, w, r)  q = Squeeze(h, a)  y = MatMul(q, m)
+    }"""
+    axis = np.array([1], np.int64)
+    weights = {"w": normal(1, 64, 8), "r": normal(1, 64, 16), "a": axis, "m": normal(16, 16)}
+    data = CalibrationData.from_arrays({"x": normal(5, 3, 8, scale=1.0)})
+    result = quantize(network(text, weights), data, target=cpu)
+    assert [(s.node, s.code) for s in result.report.skipped if s.code == "recurrent"] == [
+        ("LSTM_0", "recurrent")
+    ]
+
+
+def test_what_does_not_pay_is_quantized_and_said(network, normal, cpu):
+    model = network(
+        "g (float[N,2,4,4] x) => (float[N,2,2,2] y) { y = Conv(x, w) }", {"w": normal(2, 2, 3, 3)}
+    )
+    data = CalibrationData.from_arrays({"x": normal(4, 2, 4, 4)})
+    result = quantize(model, data, target=cpu)
+    assert result.report.details["expected_faster"] is False
+    assert [c.node for c in result.report.applied] == ["Conv_0"]

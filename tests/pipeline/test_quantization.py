@@ -1,0 +1,117 @@
+"""Quantizing a model: types, budgets, and what the runtime really does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import sardonyx as sx
+from sardonyx.pipeline import drop_budget
+from sardonyx.pipeline.drop_budget import Candidate, Judge, search_drop
+from sardonyx.pipeline.monitor import Silent
+from sardonyx.runtime import Accuracy
+
+
+def test_types_and_reasons_are_said(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
+    quantized = sx.quantize(model, data, target="cpu-x86")
+    assert "uint8" in quantized.reasons[0]
+    assert quantized.integer_nodes > 0
+    assert quantized.report.after.size_bytes < quantized.report.before.size_bytes
+
+
+def test_excluded_nodes_stay_float(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
+    quantized = sx.quantize(model, data, exclude=["second"])
+    assert "second" not in {change.node for change in quantized.report.applied}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"block": 32},
+        {"weight_only": "int3"},
+        {"weight_only": "int4", "max_drop": 0.1},
+        {"weight_only": "int4", "method": "minmax"},
+        {"target": "abacus"},
+    ],
+)
+def test_contradictions_are_refused(model: sx.ModelArtifact, request_: dict[str, Any]) -> None:
+    with pytest.raises(sx.UsageError):
+        sx.quantize(model, None, **request_)
+
+
+def test_quantizing_twice_is_refused(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
+    once = sx.quantize(model, data)
+    with pytest.raises(sx.InputError, match="quantized already") as caught:
+        sx.quantize(once.model, data)
+    assert "--force" in caught.value.remedy
+
+
+def test_weights_alone_need_no_samples(model: sx.ModelArtifact) -> None:
+    quantized = sx.quantize(model, weight_only="int4", block=16)
+    assert [change.node for change in quantized.report.applied] == ["head"]
+
+
+def test_a_budget_that_holds_restores_nothing(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
+    quantized = sx.quantize(model, data, max_drop=0.5, evaluation=data)
+    assert quantized.budget.restored == ()
+    assert quantized.budget.before.value == 1.0
+
+
+@pytest.mark.parametrize(("evaluation", "metric"), [(None, "top1"), ("data", "sqnr")])
+def test_a_budget_needs_something_to_judge_with(
+    model: sx.ModelArtifact, data: sx.CalibrationData, evaluation: str | None, metric: str
+) -> None:
+    judged = data if evaluation else None
+    with pytest.raises(sx.UsageError):
+        sx.quantize(model, data, max_drop=0.5, evaluation=judged, metric=metric)
+
+
+@dataclass
+class Bench:
+    """A world in which quantizing each of six nodes costs what ``costs`` says."""
+
+    costs: dict[str, float]
+    tried: list[int] = field(default_factory=list)
+
+    def attempt(self, restored: Sequence[str]) -> Candidate:
+        self.tried.append(len(restored))
+        return Candidate(tuple(restored), None)  # type: ignore[arg-type]
+
+    def measure(self, model: Any) -> Accuracy:
+        lost = (
+            sum(cost for node, cost in self.costs.items() if node not in model)
+            if isinstance(model, tuple)
+            else 0
+        )
+        return Accuracy("top1", 1.0 - lost, None, None, 100, "")
+
+    def search(self, monkeypatch: pytest.MonkeyPatch, max_drop: float) -> drop_budget.DropBudget:
+        ranking = sorted(self.costs, key=lambda node: -self.costs[node])
+        monkeypatch.setattr(drop_budget, "rank_sensitivity", lambda report: ranking)
+        monkeypatch.setattr(drop_budget, "evaluate", lambda model, *rest, **options: self.measure(model))
+        original: Any = "float"
+        data: Any = "samples"
+        judge = Judge(original, data, "top1")
+        return search_drop(judge, self.attempt, max_drop=max_drop, monitor=Silent())[1]
+
+
+COSTS = {"a": 0.02, "b": 0.3, "c": 0.01, "d": 0.2, "e": 0.1, "f": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("max_drop", "restored"),
+    [(0.7, ""), (0.4, "b"), (0.14, "bd"), (0.03, "bde"), (0.015, "bdea"), (0.0, "bdeac")],
+)
+def test_as_few_of_the_worst_nodes_as_needed_go_back(
+    monkeypatch: pytest.MonkeyPatch, max_drop: float, restored: str
+) -> None:
+    assert Bench(COSTS).search(monkeypatch, max_drop).restored == tuple(restored)
+
+
+def test_a_budget_that_cannot_be_held_names_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(sx.ExpectationError, match="the best loses") as caught:
+        Bench({"a": 0.3, "b": 0.3}).search(monkeypatch, 0.1)
+    assert "a" in caught.value.remedy
