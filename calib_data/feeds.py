@@ -25,19 +25,24 @@ def from_function(path: Path, name: str, *, memory_bytes: int = DEFAULT_MEMORY_B
 
     Args:
         path: The file.
-        name: The function: takes nothing, returns an iterable of feeds, or of pairs of a feed and its labels.
+        name: The function: takes nothing, returns an iterable of feeds, or of pairs of a feed and its labels; or a
+            torch data set, whose items are samples.
         memory_bytes: The most that all batches may take together.
 
     Raises:
         DataError: The file or the function is missing or fails, or what it gives are not batches.
         LimitError: The batches take more than ``memory_bytes``.
     """
+    from .torch_dataset import from_torch, is_torch_dataset  # which itself takes feeds
+
     origin = f"{path.name}:{name}"
     function = _load(path, name)
     try:
         batches = function()
         if isinstance(batches, CalibrationData):
             return batches
+        if is_torch_dataset(batches):
+            return from_torch(batches, memory_bytes=memory_bytes)
         return from_feeds(
             [batches] if isinstance(batches, Mapping) else batches, origin, memory_bytes=memory_bytes
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,12 @@ def from_torch(
     with torch.no_grad():
         items = (_as_feed(item, name) for item in _items(dataset, limit, seed))
         return from_feeds(items, type(dataset).__name__, memory_bytes=memory_bytes)
+
+
+def is_torch_dataset(value: object) -> bool:
+    """Whether a value is a torch data set; torch is not imported for the answer."""
+    data = sys.modules.get("torch.utils.data")
+    return data is not None and isinstance(value, data.Dataset)
 
 
 def _items(dataset: Any, limit: int | None, seed: int) -> Iterator[Any]:

@@ -20,6 +20,17 @@ def quantize(
         str | None,
         typer.Option(metavar="NAME", help="Range of activations: minmax, percentile, entropy or mse."),
     ] = None,
+    symmetric: Annotated[
+        bool | None,
+        typer.Option(
+            "--symmetric/--asymmetric",
+            help="Zero-point in the middle, or free; by default as the target likes.",
+        ),
+    ] = None,
+    per_channel: Annotated[
+        bool | None,
+        typer.Option("--per-channel/--per-tensor", help="One scale for each channel of a weight, or one."),
+    ] = None,
     max_drop: Annotated[
         float | None,
         typer.Option(min=0, max=1, metavar="D", help="Put the worst nodes back until at most D is lost."),
@@ -59,6 +70,8 @@ def quantize(
         original,
         data,
         method=method,
+        symmetric=symmetric,
+        per_channel=per_channel,
         exclude=exclude or (),
         target=target,
         max_drop=max_drop,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from ..core import ModelArtifact
 from ..core.metrics import measure_graph
 from ..core.reports import GraphMetrics
 from ..passes import CleanupPass
@@ -84,7 +83,15 @@ def inspect(model: ModelLike, *, coupling: bool = False) -> Inspection:
     """
     artifact = as_model(model)
     graph = artifact.load()
-    groups, cuttable = _coupling(artifact) if coupling else (None, None)
+    size = measure_graph(graph)
+    groups: tuple[CoupledGroup, ...] | None = None
+    cuttable: float | None = None
+    if coupling:
+        cleaned = artifact.load()
+        CleanupPass()(cleaned)
+        groups, cuttable = _coupling(cleaned)
+        # Shapes that are computed in the graph are known once the cleanup has folded them.
+        size = size if size.macs is not None else replace(size, macs=measure_graph(cleaned).macs)
     return Inspection(
         name=artifact.name,
         sha256=artifact.sha256,
@@ -96,7 +103,7 @@ def inspect(model: ModelLike, *, coupling: bool = False) -> Inspection:
         outputs=tuple(map(str, artifact.outputs)),
         operators=_operators(graph),
         dtypes=_dtypes(graph),
-        size=measure_graph(graph),
+        size=size,
         groups=groups,
         cuttable_ratio=cuttable,
     )
@@ -117,9 +124,7 @@ def _dtypes(graph: ir.Model) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _coupling(artifact: ModelArtifact) -> tuple[tuple[CoupledGroup, ...], float]:
-    graph = artifact.load()
-    CleanupPass()(graph)
+def _coupling(graph: ir.Model) -> tuple[tuple[CoupledGroup, ...], float]:
     found = analyze(graph)
     groups = tuple(_describe(group) for group in found.all_groups)
     return groups, _cuttable(found, graph)

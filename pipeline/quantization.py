@@ -96,6 +96,8 @@ def quantize(
     data: CalibrationData | None = None,
     *,
     method: str | None = None,
+    symmetric: bool | None = None,
+    per_channel: bool | None = None,
     exclude: Sequence[str] = (),
     target: str | Target = "auto",
     max_drop: float | None = None,
@@ -115,6 +117,9 @@ def quantize(
         model: The float model.
         data: Samples that ranges are taken from; not needed where only weights are quantized.
         method: ``minmax``, ``percentile``, ``entropy`` or ``mse``; the default of the options where None.
+        symmetric: Whether activations are symmetric about zero, which is zero-point 128 in uint8; the default of
+            the options, which is the target's habit, where None.
+        per_channel: Whether weights have one scale for each output channel; the options' default where None.
         exclude: Globs over node names that stay float.
         target: What the model is made for.
         max_drop: How much of ``metric`` may be lost; the worst nodes are put back to float until it holds.
@@ -139,16 +144,18 @@ def quantize(
     """
     artifact, aim = as_model(model), get_target(target) if isinstance(target, str) else target
     if weight_only is not None:
-        _refuse_budget(method, max_drop)
-        chosen = _weight_options(weight_only, block_size=block, exclude=tuple(exclude), force=force)
+        _refuse_with_weights_only(method=method, max_drop=max_drop, per_channel=per_channel)
+        own = {"block_size": block, "symmetric": symmetric, "exclude": tuple(exclude), "force": force}
+        chosen = _weight_options(weight_only, **own)
         return _weights_only(artifact, chosen)
     if block is not None:
         raise UsageError("--block belongs to --weight-only", remedy="add --weight-only int4, or leave it out")
     if data is None:
         raise UsageError("quantization needs samples", remedy="add --calib DATA, or --weight-only int4")
     asked = replace(options or QuantizeOptions(), exclude=tuple(exclude), force=force, seed=seed)
+    asked = _with_given(asked, method=method, symmetric=symmetric, per_channel=per_channel)
     cleaned, cleanup = clean(artifact)
-    work = _Work(cleaned, data, _with_method(asked, method), aim, monitor or Silent())
+    work = _Work(cleaned, data, asked, aim, monitor or Silent())
     if max_drop is None:
         found, budget = work.attempt(()), None
     else:
@@ -157,15 +164,15 @@ def quantize(
     return Quantized(found.model, found.report, cleanup, found.placement, budget)
 
 
-def _with_method(options: QuantizeOptions, method: str | None) -> QuantizeOptions:
-    """The options with a method, unless it is None; an unknown one is refused by the options themselves."""
-    changes: dict[str, Any] = {} if method is None else {"method": method}
-    return replace(options, **changes)
+def _with_given(options: QuantizeOptions, **given: Any) -> QuantizeOptions:
+    """The options with every value that is not None; an unknown one is refused by the options themselves."""
+    return replace(options, **{name: value for name, value in given.items() if value is not None})
 
 
-def _refuse_budget(method: str | None, max_drop: float | None) -> None:
-    if max_drop is not None or method is not None:
-        raise UsageError("--weight-only takes neither --method nor --max-drop", remedy="leave them out")
+def _refuse_with_weights_only(**asked: Any) -> None:
+    given = [f"--{name.replace('_', '-')}" for name, value in asked.items() if value is not None]
+    if given:
+        raise UsageError(f"--weight-only does not take {' or '.join(given)}", remedy="leave it out")
 
 
 @dataclass

@@ -161,10 +161,22 @@ class PruneStep(_GraphStep):
 
 
 class QuantizeStep(_GraphStep):
-    """Quantize the latest model, or the one that ``of`` names."""
+    """Quantize the latest model, or the one that ``of`` names.
+
+    Attributes:
+        method: How the range of an activation is chosen.
+        symmetric: Whether activations are symmetric about zero (zero-point 128 in uint8); the target's habit
+            where left out.
+        per_channel: Whether weights have one scale for each output channel; they do where left out.
+        max_drop: How much of the metric may be lost on ``data.evaluation``.
+        weight_only: Only the weights of matrix products, in blocks.
+        block: Weights that share one scale of these.
+    """
 
     kind: Literal["quantize"]
     method: Literal["minmax", "percentile", "entropy", "mse"] | None = None
+    symmetric: bool | None = None
+    per_channel: bool | None = None
     max_drop: Annotated[float, Field(ge=0, le=1)] | None = None
     weight_only: Literal["int4", "int8"] | None = None
     block: Count | None = None

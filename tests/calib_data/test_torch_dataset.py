@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from sardonyx.calib_data import from_torch
+from sardonyx.calib_data import from_torch, open_data
 from sardonyx.core import DataError, LimitError
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
@@ -60,3 +60,15 @@ def test_a_stream_gives_its_first_samples():
 def test_refuses_other_items(items):
     with pytest.raises(DataError):
         from_torch(Items(items))
+
+
+def test_a_function_may_return_a_data_set(tmp_path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\n"
+        "def samples():\n"
+        "    return torch.utils.data.TensorDataset(torch.ones(4, 3), torch.arange(4))\n"
+    )
+    data = open_data(f"{file}:samples")
+    assert data.labels.tolist() == [0, 1, 2, 3]
+    assert data.source.read(data.indices)["input"].shape == (4, 3)

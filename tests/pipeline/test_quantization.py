@@ -21,6 +21,17 @@ def test_types_and_reasons_are_said(model: sx.ModelArtifact, data: sx.Calibratio
     assert quantized.report.after.size_bytes < quantized.report.before.size_bytes
 
 
+@pytest.mark.parametrize(
+    ("symmetric", "rule"), [(True, "symmetric"), (False, "asymmetric"), (None, "asymmetric")]
+)
+def test_the_zero_point_is_as_asked(
+    model: sx.ModelArtifact, data: sx.CalibrationData, symmetric: bool | None, rule: str
+) -> None:
+    report = sx.quantize(model, data, target="cpu-x86", symmetric=symmetric, per_channel=False).report
+    assert (report.types.zero_point, report.types.per_channel) == (rule, False)
+    assert ({t.zero_point for t in report.tensors} == {128}) == (symmetric is True)
+
+
 def test_excluded_nodes_stay_float(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
     quantized = sx.quantize(model, data, exclude=["second"])
     assert "second" not in {change.node for change in quantized.report.applied}
@@ -34,6 +45,7 @@ def test_excluded_nodes_stay_float(model: sx.ModelArtifact, data: sx.Calibration
         {"weight_only": "int3"},
         {"weight_only": "int4", "max_drop": 0.1},
         {"weight_only": "int4", "method": "minmax"},
+        {"weight_only": "int4", "per_channel": False},
         {"target": "abacus"},
     ],
 )
