@@ -1,4 +1,4 @@
-"""Activations that a quantized range makes superfluous."""
+"""What stands behind a layer: activations that a quantized range makes superfluous, or that undo the integers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import onnx_ir as ir
 from ..folding import constant
 
 _FUSES = frozenset({"Conv", "Gemm", "Add"})
+
+_JOINS_GEMM = frozenset(
+    "Elu HardSigmoid LeakyRelu Relu Selu Sigmoid Softplus Softsign Tanh ThresholdedRelu".split()
+)
+"""Activations that ONNX Runtime joins with a float Gemm before it looks for Q/DQ (its GemmActivationFusion)."""
 
 
 def absorbable(candidates: list[ir.Node]) -> dict[ir.Node, ir.Node]:
@@ -26,6 +31,22 @@ def absorbable(candidates: list[ir.Node]) -> dict[ir.Node, ir.Node]:
         if behind.graph is node.graph and (behind.op_type == "Relu" or clip_limits(behind) is not None):
             pairs[node] = behind
     return pairs
+
+
+def may_end_in_float(owner: ir.Node, value: ir.Value) -> bool:
+    """Whether a layer can run in integers and hand on a value in float, without a Q/DQ pair behind it.
+
+    Integer matrix products can. A Gemm cannot where an activation stands behind it: ONNX Runtime would make one
+    float operator of the two.
+
+    Args:
+        owner: The layer.
+        value: What it makes, behind an activation that it has absorbed.
+    """
+    if owner.op_type == "MatMul":
+        return True
+    is_bare = value.producer() is owner and all(u.node.op_type not in _JOINS_GEMM for u in value.uses())
+    return owner.op_type == "Gemm" and is_bare
 
 
 def clip_limits(node: ir.Node) -> tuple[float, float] | None:

@@ -12,13 +12,12 @@ from ...core.errors import InputError
 from ...core.reports import Skip
 from ...core.targets import Target
 from ..folding import constant
-from .absorption import absorbable
+from .absorption import absorbable, may_end_in_float
 from .costs import LAYOUT_FREE, POOLED_NS, Shape, conversion_ns, gain_ns, macs_of
 from .eligibility import ineligible, role_of
 from .mincut import Junction, integer_side
 from .options import QuantizeOptions
 
-_FLOAT_OUTPUT = frozenset({"MatMul", "Gemm"})
 _CPU = "CPUExecutionProvider"
 _PRODUCTS = frozenset({"linear", "product"})
 _MANY = 1 << 20
@@ -192,7 +191,7 @@ def _junctions(
         readers = tuple(index.get(n) if n is not None else None for n in _readers(value))
         start = index.get(owner) if owner is not None else None
         costs = (0.0, 0.0) if batch is None else _conversions(value, owner, shapes[value.name or ""], batch)
-        free = owner is not None and owner.op_type in _FLOAT_OUTPUT
+        free = owner is not None and may_end_in_float(owner, value)
         found.append(Junction(start, readers, costs[0], 0.0 if free else costs[1]))
     return found
 
@@ -247,9 +246,8 @@ def _quantized_values(model: ir.Model, result: Placement) -> None:
         if value.producer() in result.absorbed:
             continue
         owner = result.owner(value)
-        made = owner in chosen and not (
-            owner is not None and owner.op_type in _FLOAT_OUTPUT and value not in read
-        )
+        ends_in_float = owner is not None and may_end_in_float(owner, value) and value not in read
+        made = owner in chosen and not ends_in_float
         if value in read or made:
             result.values.append(value)
         if made and owner is not None and role_of(owner) == "move":

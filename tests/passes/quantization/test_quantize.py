@@ -212,3 +212,17 @@ def test_progress_reaches_the_end(cnn, images, cpu):
         cnn, images, QuantizeOptions(batch_size=4), target=cpu, progress=lambda d, t: seen.append((d, t))
     )
     assert seen[-1] == (16, 16)
+
+
+@pytest.mark.parametrize("activation", ["Relu", "Sigmoid", "Identity"])
+def test_a_gemm_before_an_activation_keeps_its_integers(network, normal, cpu, tmp_path, activation):
+    """ONNX Runtime joins Gemm and activation in float unless a Q/DQ pair stands between or behind them."""
+    text = f"""g (float[N,512] x) => (float[N,4] y) {{
+        a = Gemm (x, w1, b1)  b = {activation}(a)  y = Gemm (b, w2, b2)
+    }}"""
+    weights = {"w1": normal(512, 1024), "b1": normal(1024), "w2": normal(1024, 4), "b2": normal(4)}
+    data = CalibrationData.from_arrays({"x": normal(16, 512, scale=1.0)})
+    result = quantize(network(text, weights), data, target=cpu)
+    kernels = fused(result.model, tmp_path)
+    assert kernels["QGemm"] >= 1
+    assert kernels["FusedGemm"] == 0
