@@ -136,12 +136,24 @@ def _recurrent(node: ir.Node, inputs: Sequence[Dims | None], output: Dims | None
     return None if None in weights else _times(steps, sum(w for w in weights if w is not None))
 
 
+def _einsum(node: ir.Node, inputs: Sequence[Dims | None], output: Dims | None) -> int | None:
+    """One product for each combination of the letters' indices."""
+    terms = node.attributes.get_string("equation", "").replace(" ", "").partition("->")[0].split(",")
+    sizes: dict[str, int | None] = {}
+    for term, dims in zip(terms, inputs, strict=False):
+        if dims is None or len(dims) != len(term):
+            return None
+        sizes |= {letter: d if isinstance(d, int) else None for letter, d in zip(term, dims, strict=True)}
+    return _times(*sizes.values())
+
+
 _RULES: dict[str, Callable[[ir.Node, Sequence[Dims | None], Dims | None], int | None]] = {
     "Conv": _conv,
     "ConvInteger": _conv,
     "ConvTranspose": _conv_transpose,
     "MatMul": _matmul,
     "MatMulInteger": _matmul,
+    "Einsum": _einsum,
     "Gemm": _gemm,
     "LSTM": _recurrent,
     "GRU": _recurrent,

@@ -50,6 +50,54 @@ def concrete_shapes(model: ir.Model, input_shapes: Mapping[str, Sequence[int]]) 
     return {name: dims for name, dims in shapes.items() if dims is not None}
 
 
+def refine_node_shapes(node: ir.Node, opsets: Mapping[str, int]) -> bool:
+    """Infer the output shapes of one node again, after something that it reads has become known.
+
+    Args:
+        node: A node without subgraphs; unknown dimensions of its outputs are filled in, known ones kept.
+        opsets: Versions of the operator sets.
+
+    Returns:
+        Whether an unknown dimension became known. Where onnx cannot infer the node, nothing is changed.
+    """
+    version = opsets.get(node.domain)
+    if version is None or not onnx.defs.has(node.op_type, version, node.domain):
+        return False
+    present = [v for v in node.inputs if v is not None]
+    if any(v.type is None for v in present):
+        return False
+    types = {v.name or "": ir.serde.serialize_value(v).type for v in present}
+    small = {
+        v.name or "": ir.serde.serialize_tensor(v.const_value)
+        for v in present
+        if v.const_value is not None and v.const_value.size <= SMALL_ELEMENTS
+    }
+    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    try:
+        found = onnx.shape_inference.infer_node_outputs(schema, ir.to_proto(node), types, small)
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return False  # the inference of the whole graph, which follows, says what is wrong
+    refined = [_refine(value, found.get(value.name or "")) for value in node.outputs]
+    return any(refined)
+
+
+def _refine(value: ir.Value, kind: onnx.TypeProto | None) -> bool:
+    """Fill in what a value's shape lacks."""
+    fresh = None if kind is None else _dims(kind)
+    if fresh is None or value.is_graph_output():
+        return False
+    old: Dims = (None,) * len(fresh) if value.shape is None else tuple(_known(d) for d in value.shape)
+    if len(old) != len(fresh):
+        return False
+    merged = tuple(o if isinstance(o, int) or f is None else f for o, f in zip(old, fresh, strict=True))
+    value.shape = ir.Shape(merged)
+    return any(isinstance(m, int) and not isinstance(o, int) for o, m in zip(old, merged, strict=True))
+
+
+def _known(dim: int | ir.SymbolicDim) -> int | str | None:
+    return dim if isinstance(dim, int) else dim.value
+
+
 def _infer(model: ir.Model, input_shapes: Mapping[str, Sequence[int]] | None) -> onnx.ModelProto:
     proto = without_weights(detached_proto(model, SMALL_ELEMENTS)[0])
     for graph in all_graphs(proto):

@@ -22,6 +22,9 @@ from ..core.shapes import infer_shapes
 from ..core.tensors import input_specs, output_specs
 from .base import GraphPass
 from .folding import fold_affine
+from .recurrent_states import drop_zero_states
+from .shape_values import fold_shape_values
+from .sharing import separate_vectors
 
 FOLD_INPUT_ELEMENTS = 1 << 20
 """Constants with more elements than this are not computed with (a weight's Transpose excepted)."""
@@ -58,12 +61,14 @@ class CleanupPass(GraphPass):
     """Inline, fold, and remove what does not change the result.
 
     1. Functions are inlined and Constant nodes become initializers.
-    2. Constant expressions are folded within :data:`FOLD_INPUT_ELEMENTS` and :data:`FOLD_OUTPUT_ELEMENTS`.
+    2. Sizes that the graph computes for itself are folded, and constant expressions within
+       :data:`FOLD_INPUT_ELEMENTS` and :data:`FOLD_OUTPUT_ELEMENTS`.
     3. Exact rewrite rules of onnxscript remove no-ops, join successive reshapes, and move Pad into Conv.
-    4. Normalizations and channel-wise constants are folded into the linear operator before them.
+    4. First states of recurrent layers that are zero are left out; normalizations and channel-wise constants are folded into the linear operator before them.
     5. Identities, repeated expressions and unused nodes go; names are made unique; nodes are sorted.
 
-    Equal weights stay apart, so that pruning does not couple two layers whose biases happen to be equal.
+    Equal weights stay apart, and vectors that an exporter had merged are given back to each layer, so that pruning
+    does not couple two layers whose biases happen to be equal.
     """
 
     name: ClassVar[str] = "cleanup"
@@ -75,7 +80,11 @@ class CleanupPass(GraphPass):
         interface = (input_specs(model), output_specs(model))
         types = _output_types(model)
         _run(model, _preparation())
+        infer_shapes(model)  # of what was inlined
+        fold_shape_values(model)
+        separate_vectors(model)
         _run(model, _simplification())
+        drop_zero_states(model)
         changes, self.report.skipped = fold_affine(model)
         _run(model, _finish())
         _restore_types(model, types)

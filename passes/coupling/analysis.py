@@ -7,9 +7,9 @@ same initializers form a group: the channels of a layer, or of a whole residual 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,10 @@ from .space import IndexSpace
 
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 _WEIGHTS = _FLOATS | {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4}
+
+
+_NO_NEURONS = frozenset({"spatial", "steps"})
+"""Reasons of axes that hold no neurons: the extent of a kernel or an image, the directions of a recurrent layer."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Coupling:
     @cached_property
     def all_groups(self) -> tuple[Group, ...]:
         """Every group of neurons that touches a weight, frozen or not."""
-        return tuple(_build_groups(self))
+        return tuple(_named_apart(_build_groups(self)))
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -269,9 +273,25 @@ def _build_groups(coupling: Coupling) -> Iterator[Group]:
         )
     for labels in by_axes.values():
         reason = coupling.reason(labels[0])
-        if reason is not None and reason.code == "spatial":
-            continue  # a kernel's or an image's extent is not a neuron
+        if reason is not None and reason.code in _NO_NEURONS:
+            continue
         yield _group(coupling, labels, touched[labels[0]], labels[0] in contracted)
+
+
+def _named_apart(groups: Iterable[Group]) -> Iterator[Group]:
+    """Number groups of one name: the channels of a layer can fall into several, of which each is cut by itself.
+
+    Their order is that of their first index, which no cut changes: a group keeps its name while it shrinks.
+    """
+    seen: Counter[str] = Counter()
+    for group in groups:
+        seen[group.name] += 1
+        number = seen[group.name]
+        yield (
+            group
+            if number == 1
+            else replace(group, name=f"{group.name}#{number}", aliases=group.aliases | {group.name})
+        )
 
 
 def _group(

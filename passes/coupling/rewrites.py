@@ -129,7 +129,30 @@ def _gather(node: ir.Node, kept: Masks) -> None:
 
 
 def _expand(node: ir.Node, kept: Masks) -> None:
-    _rewrite_sizes(node, kept, index=1)
+    """Literal sizes are written anew; in a shape that is computed, 1 keeps what the input has."""
+    masks = kept.axes(node.outputs[0])
+    shape = node.inputs[1]
+    if _constant(node, 1) is not None or not masks or shape is None:
+        _rewrite_sizes(node, kept, index=1)
+        return
+    rank = _rank(node.outputs[0])
+    length = _size(shape, 0) or rank
+    lost = np.asarray([axis in masks for axis in range(rank - length, rank)])
+    where = ir.node("Where", [shape, shape, shape], name=f"{node.name}_kept_sizes")
+    where.outputs[0].name = f"{node.outputs[0].name}_kept_sizes"
+    where.outputs[0].dtype, where.outputs[0].shape = ir.DataType.INT64, ir.Shape([length])
+    _graph_of(node).insert_before(node, where)
+    node.replace_input_with(1, where.outputs[0])
+    _replace(where, 0, lost)
+    _replace(where, 1, np.ones(1, np.int64))
+
+
+def _recurrent(node: ir.Node, kept: Masks) -> None:
+    """``hidden_size`` counts the units that stay."""
+    recurrence = node.inputs[2]
+    mask = kept.mask(recurrence, 2) if recurrence is not None else None
+    if mask is not None:
+        node.attributes["hidden_size"] = ir.AttrInt64("hidden_size", int(mask.sum()))
 
 
 def _resize(node: ir.Node, kept: Masks) -> None:
@@ -143,18 +166,23 @@ def _constant(node: ir.Node, index: int) -> npt.NDArray[np.int64] | None:
     return None if tensor is None else np.array(tensor.numpy())
 
 
-def _replace(node: ir.Node, index: int, content: npt.NDArray[np.int64]) -> None:
-    """Give the node a constant of its own: the old one may serve other nodes."""
-    graph = node.graph
-    if not isinstance(graph, ir.Graph):
+def _graph_of(node: ir.Node) -> ir.Graph:
+    if not isinstance(node.graph, ir.Graph):
         raise TypeError("only nodes of the main graph are cut")
+    return node.graph
+
+
+def _replace(node: ir.Node, index: int, content: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> None:
+    """Give the node a constant of its own: the old one may serve other nodes."""
+    graph = _graph_of(node)
     stem = f"{node.outputs[0].name}.{('', 'size', 'end', 'sizes')[min(index, 3)]}"
     name, count = stem, 0
     while name in graph.initializers:
         count += 1
         name = f"{stem}{count}"
-    value = ir.Value(name=name, const_value=ir.tensor(content.astype(np.int64), name=name))
-    value.shape, value.dtype = ir.Shape(content.shape), ir.DataType.INT64
+    array = content if content.dtype == np.bool_ else content.astype(np.int64)
+    value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
+    value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
     graph.register_initializer(value)
     node.replace_input_with(index, value)
 
@@ -174,7 +202,10 @@ REWRITES: dict[str, Callable[[ir.Node, Masks], None]] = {
     "Conv": _conv,
     "ConvTranspose": _conv,
     "Expand": _expand,
+    "GRU": _recurrent,
     "Gather": _gather,
+    "LSTM": _recurrent,
+    "RNN": _recurrent,
     "Reshape": _reshape,
     "Resize": _resize,
     "Slice": _slice,

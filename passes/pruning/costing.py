@@ -95,15 +95,24 @@ def macs_model(
     """
     items = []
     for node, macs in node_macs(model, input_shapes).items():
-        constants = [v for v in node.inputs[:2] if v is not None and v.const_value is not None]
-        if macs and constants and constants[0].const_value is not None:
-            rank = len(constants[0].const_value.shape)
-            items.append((float(macs), [(constants[0], axis) for axis in range(rank)]))
+        weights = _weights_of(node)
+        if macs and weights:
+            total = sum(tensor.size for _, tensor in weights)
+            for value, tensor in weights:
+                axes = [(value, axis) for axis in range(len(tensor.shape))]
+                items.append((macs * tensor.size / total, axes))
         elif macs and node.inputs[0] is not None:
             ranks = [len(coupling.space.dims(v) or ()) for v in (node.inputs[0], node.outputs[0])]
             axes = [(node.inputs[0], ranks[0] - 1), *((node.outputs[0], axis) for axis in range(ranks[1]))]
             items.append((float(macs), axes))
     return CostModel(coupling, groups, items)
+
+
+def _weights_of(node: ir.Node) -> list[tuple[ir.Value, ir.TensorProtocol]]:
+    """The constant that a layer multiplies with; a recurrent layer has two, for its input and for its state."""
+    inputs = node.inputs[1:3] if node.op_type in {"LSTM", "GRU", "RNN"} else node.inputs[:2]
+    found = [(v, v.const_value) for v in inputs if v is not None and v.const_value is not None]
+    return found if node.op_type in {"LSTM", "GRU", "RNN"} else found[:1]
 
 
 def _axes(

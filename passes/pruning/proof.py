@@ -47,6 +47,8 @@ def masked(model: ir.Model, coupling: Coupling, kept: Kept) -> ir.Model:
         mask = kept.mask(contraction.value, contraction.axis)
         if mask is None:
             continue
+        if contraction.value in contraction.node.outputs:
+            continue  # a recurrent layer reads its own states, through a weight that has a mask of its own
         node, source = nodes[contraction.node.name], values.get(contraction.value.name)
         if source is None:  # a constant is summed over: the mask goes on it alike
             source = copy.graph.initializers[contraction.value.name or ""]

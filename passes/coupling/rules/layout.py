@@ -67,15 +67,18 @@ def unsqueeze(node: ir.Node, e: Emitter, option: int) -> None:
 
 
 def expand(node: ir.Node, e: Emitter, option: int) -> None:
-    """An axis that keeps its size keeps its ids; one that grows from 1 has none in common."""
+    """An axis that keeps its size keeps its ids; one that grows from 1 has none in common.
+
+    Where the shape is computed at run time, a cut puts 1 in its place on the axes that keep their size.
+    """
     source, output = e.need(0), node.outputs[0]
     dims, shift = e.dims(source), len(e.dims(output)) - len(e.dims(source))
     constant = ir.convenience.get_const_tensor(e.need(1)) is not None
     for axis, size in enumerate(e.dims(output)):
-        if not constant and isinstance(size, int) and size > 1:
-            e.pin_axis(output, axis, "dynamic", "the shape is computed at run time")
         if axis >= shift and dims[axis - shift] == size:
             e.tie_axes(source, axis - shift, output, axis)
+        elif not constant and isinstance(size, int) and size > 1:
+            e.pin_axis(output, axis, "dynamic", "the shape is computed at run time")
 
 
 def tile(node: ir.Node, e: Emitter, option: int) -> None:

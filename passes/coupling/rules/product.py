@@ -39,6 +39,23 @@ def matmul(node: ir.Node, e: Emitter, option: int) -> None:
             _tie_operand(e, operand, axis, e.dims(operand)[axis], output, axis + y - rank)
 
 
+def einsum(node: ir.Node, e: Emitter, option: int) -> None:
+    """Letters are axes: equal letters go together, and those that the output lacks are summed over."""
+    left, arrow, right = node.attributes.get_string("equation", "").replace(" ", "").partition("->")
+    terms = left.split(",")
+    if not arrow or "." in left or any(len(set(term)) < len(term) for term in (*terms, right)):
+        raise FreezeError("einsum", f"the equation {left}{arrow}{right} is not followed")
+    values = [e.need(index) for index in range(len(terms))]
+    first: dict[str, tuple[ir.Value, int]] = {}
+    for term, value in zip((*terms, right), (*values, node.outputs[0]), strict=True):
+        for axis, letter in enumerate(term):
+            place = first.setdefault(letter, (value, axis))
+            e.tie_axes(value, axis, *place)
+    for letter in sorted(set(left) - {","} - set(right)):
+        places = [(v, term.index(letter)) for term, v in zip(terms, values, strict=True) if letter in term]
+        _contract(node, e, places[0], places[-1])
+
+
 def _contract(node: ir.Node, e: Emitter, left: tuple[ir.Value, int], right: tuple[ir.Value, int]) -> None:
     """The operand that is constant, if there is one, is the weight."""
     (value, axis), (weight, weight_axis) = left, right

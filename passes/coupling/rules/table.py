@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ..emitter import Emitter
-from . import convolution, elementwise, layout, product, selection, statistics
+from . import convolution, elementwise, layout, product, recurrent, selection, statistics
 
 
 def _single(node: ir.Node, e: Emitter) -> int:
@@ -48,6 +48,7 @@ _ONNX: dict[str, Rule] = {
     **dict.fromkeys(_BROADCAST, Rule(elementwise.broadcast)),
     **dict.fromkeys(_POOLS, Rule(statistics.pool)),
     **dict.fromkeys(_REDUCTIONS, Rule(statistics.reduce)),
+    **dict.fromkeys(recurrent.GATES, Rule(recurrent.recurrent)),
     **dict.fromkeys(("ArgMax", "ArgMin"), Rule(statistics.arg_reduce)),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax", "LpNormalization"), Rule(statistics.along_axis)),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), Rule(statistics.layer_normalization)),
@@ -57,6 +58,7 @@ _ONNX: dict[str, Rule] = {
     "Conv": Rule(convolution.conv, convolution.conv_options),
     "ConvTranspose": Rule(convolution.conv_transpose, convolution.conv_options),
     "DepthToSpace": Rule(layout.depth_to_space),
+    "Einsum": Rule(product.einsum),
     "Expand": Rule(layout.expand),
     "Flatten": Rule(layout.flatten, layout.reshape_options),
     "Gather": Rule(selection.gather),

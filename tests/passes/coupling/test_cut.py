@@ -198,3 +198,65 @@ def test_nothing_cut_changes_nothing(net):
     same = cut(model, np.zeros(0, dtype=np.int64))
     infer_shapes(same)
     assert np.array_equal(run(model, (2, 3, 8, 8)), run(same, (2, 3, 8, 8)))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_hidden_units_leave_every_gate_and_both_directions(net, kind, directions):
+    gates, hidden = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind], 6
+    n = net(("N", 5, 8))
+    steps = n.op("Transpose", n.op("MatMul", n.x, n.rand(8, 7)), perm=[1, 0, 2])
+    weights = [n.rand(directions, gates * hidden, 7), n.rand(directions, gates * hidden, hidden)]
+    bias = n.rand(directions, 2 * gates * hidden)
+    attributes = {"hidden_size": hidden, "direction": "bidirectional" if directions == 2 else "forward"}
+    states = n.op(kind, steps, *weights, bias, **attributes)
+    last = n.op("Reshape", n.op("Transpose", states, perm=[0, 2, 1, 3]), n.ints(5, -1, directions * hidden))
+    model = n.model(n.op("MatMul", last, n.rand(directions * hidden, 4)))
+    group = next(g for g in analyze(model).groups if g.size == hidden)
+    assert_masked_equals_cut(model, group.classes[[0, 4]], (2, 5, 8))
+    smaller = cut(model, group.classes[[0, 4]])
+    assert smaller.graph.initializers["w2"].const_value.shape.numpy() == (directions, gates * 4, 4)
+    assert_masked_equals_cut(model, chosen(model, 0.5), (2, 5, 8))
+
+
+@pytest.mark.parametrize("equation", ["bsi,io->bso", "bsi,oi->bos", "bsi,io->ob"])
+def test_einsum_sums_over_the_letters_that_the_output_lacks(net, equation):
+    n = net(("N", 5, 8))
+    weight = n.rand(6, 12) if ",io" in equation else n.rand(12, 6)
+    wide = n.op("Relu", n.op("MatMul", n.x, n.rand(8, 6)))
+    made = n.op("Einsum", wide, weight, equation=equation)
+    axes = {"bso": None, "bos": [0, 2, 1], "ob": [1, 0]}[equation.partition("->")[2]]
+    made = made if axes is None else n.op("Transpose", made, perm=axes)
+    model = n.model(n.op("MatMul", n.op("Relu", made), n.rand(12, 3)))
+    assert sorted(g.size for g in analyze(model).groups) == [6, 12]
+    assert_masked_equals_cut(model, chosen(model, 0.5), (2, 5, 8))
+
+
+@pytest.mark.parametrize("equation", ["...i,io->...o", "bii,io->bo", "bsi,io"])
+def test_an_equation_that_is_not_followed_freezes(net, equation):
+    n = net(("N", 8, 8))
+    model = n.model(
+        n.op("Einsum", n.op("Relu", n.op("MatMul", n.x, n.rand(8, 8))), n.rand(8, 4), equation=equation)
+    )
+    assert {g.frozen.code for g in analyze(model).frozen} >= {"einsum"}
+
+
+def test_a_shape_computed_for_expand_keeps_what_a_cut_left(net):
+    n = net(("N", 5, 8))
+    token = n.rand(1, 1, 6)
+    first = n.op("Slice", n.op("Shape", n.x), n.ints(0), n.ints(1))
+    tokens = n.op("Expand", token, n.op("Concat", first, n.ints(1, 6), axis=0))
+    joined = n.op("Concat", tokens, n.op("MatMul", n.x, n.rand(8, 6)), axis=1)
+    model = n.model(n.op("MatMul", n.op("Relu", joined), n.rand(6, 3)))
+    assert [g.size for g in analyze(model).groups] == [6]
+    assert_masked_equals_cut(model, analyze(model).groups[0].classes[[1, 4]], (2, 5, 8))
+
+
+def test_channels_in_several_groups_have_a_name_each(net):
+    n = net()
+    a = n.conv(n.x, 8)
+    part = n.op("Slice", a, n.ints(0), n.ints(4), n.ints(1))
+    n.widths[part.name] = 4
+    model = n.model(n.head(n.add(n.conv(part, 4), part)), n.head(n.relu(a)))
+    names = [g.name for g in analyze(model).all_groups]
+    assert len(names) == len(set(names))
