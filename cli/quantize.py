@@ -9,45 +9,51 @@ import typer
 
 from .flags import DATA_HELP, Exclude, Flags, Preprocess, Root, Target, Threads
 
+Model = Annotated[Path, typer.Argument(help="The .onnx file.", metavar="MODEL")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="The .onnx file to write.")]
+Calib = Annotated[str | None, typer.Option(metavar="DATA", help=DATA_HELP)]
+Method = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Range of activations: minmax, percentile, entropy or mse."),
+]
+Symmetric = Annotated[
+    bool | None,
+    typer.Option(
+        "--symmetric/--asymmetric", help="Zero-point in the middle, or free; by default as the target likes."
+    ),
+]
+PerChannel = Annotated[
+    bool | None,
+    typer.Option("--per-channel/--per-tensor", help="One scale for each channel of a weight, or one."),
+]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, metavar="D", help="Put the worst nodes back until at most D is lost."),
+]
+Evaluation = Annotated[str | None, typer.Option("--eval", metavar="DATA", help="Samples to judge with.")]
+Metric = Annotated[str, typer.Option(metavar="M", help="top1, cosine, sqnr or file.py:function.")]
+WeightOnly = Annotated[
+    str | None, typer.Option(metavar="TYPE", help="int4 or int8: weights only, in blocks; needs no samples.")
+]
+Block = Annotated[
+    int | None, typer.Option(min=16, metavar="N", help="Weights that share one scale of --weight-only.")
+]
+
 
 def quantize(
     flags: Flags,
-    model: Annotated[Path, typer.Argument(help="The .onnx file.", metavar="MODEL")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .onnx file to write.")],
-    calib: Annotated[str | None, typer.Option(metavar="DATA", help=DATA_HELP)] = None,
+    model: Model,
+    output: Output,
+    calib: Calib = None,
     target: Target = "auto",
-    method: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Range of activations: minmax, percentile, entropy or mse."),
-    ] = None,
-    symmetric: Annotated[
-        bool | None,
-        typer.Option(
-            "--symmetric/--asymmetric",
-            help="Zero-point in the middle, or free; by default as the target likes.",
-        ),
-    ] = None,
-    per_channel: Annotated[
-        bool | None,
-        typer.Option("--per-channel/--per-tensor", help="One scale for each channel of a weight, or one."),
-    ] = None,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, metavar="D", help="Put the worst nodes back until at most D is lost."),
-    ] = None,
-    evaluation: Annotated[
-        str | None, typer.Option("--eval", metavar="DATA", help="Samples to judge with.")
-    ] = None,
-    metric: Annotated[
-        str, typer.Option(metavar="M", help="top1, cosine, sqnr or file.py:function.")
-    ] = "top1",
-    weight_only: Annotated[
-        str | None,
-        typer.Option(metavar="TYPE", help="int4 or int8: weights only, in blocks; needs no samples."),
-    ] = None,
-    block: Annotated[
-        int | None, typer.Option(min=16, metavar="N", help="Weights that share one scale of --weight-only.")
-    ] = None,
+    method: Method = None,
+    symmetric: Symmetric = None,
+    per_channel: PerChannel = None,
+    max_drop: MaxDrop = None,
+    evaluation: Evaluation = None,
+    metric: Metric = "top1",
+    weight_only: WeightOnly = None,
+    block: Block = None,
     exclude: Exclude = None,
     root: Root = None,
     preprocess: Preprocess = None,

@@ -142,26 +142,38 @@ def quantize(
         DataError: The samples do not fit the model.
         ExpectationError: The budget cannot be held.
     """
-    artifact, aim = as_model(model), get_target(target) if isinstance(target, str) else target
+    artifact = as_model(model)
+    common: dict[str, Any] = {"exclude": tuple(exclude), "force": force}
     if weight_only is not None:
         _refuse_with_weights_only(method=method, max_drop=max_drop, per_channel=per_channel)
-        own = {"block_size": block, "symmetric": symmetric, "exclude": tuple(exclude), "force": force}
-        chosen = _weight_options(weight_only, **own)
+        chosen = _weight_options(weight_only, block_size=block, symmetric=symmetric, **common)
         return _weights_only(artifact, chosen)
     if block is not None:
         raise UsageError("--block belongs to --weight-only", remedy="add --weight-only int4, or leave it out")
     if data is None:
         raise UsageError("quantization needs samples", remedy="add --calib DATA, or --weight-only int4")
-    asked = replace(options or QuantizeOptions(), exclude=tuple(exclude), force=force, seed=seed)
+    asked = replace(options or QuantizeOptions(), seed=seed, **common)
     asked = _with_given(asked, method=method, symmetric=symmetric, per_channel=per_channel)
     cleaned, cleanup = clean(artifact)
+    aim = get_target(target) if isinstance(target, str) else target
     work = _Work(cleaned, data, asked, aim, monitor or Silent())
-    if max_drop is None:
-        found, budget = work.attempt(()), None
-    else:
-        judge = Judge(artifact, evaluation, metric, threads)
-        found, budget = search_drop(judge, work.attempt, max_drop=max_drop, monitor=work.monitor)
+    found, budget = _within_budget(work, artifact, max_drop, evaluation, metric, threads)
     return Quantized(found.model, found.report, cleanup, found.placement, budget)
+
+
+def _within_budget(
+    work: _Work,
+    original: ModelArtifact,
+    max_drop: float | None,
+    evaluation: CalibrationData | None,
+    metric: str,
+    threads: int,
+) -> tuple[Candidate, DropBudget | None]:
+    """Quantize everything, or as much as an accuracy budget lets."""
+    if max_drop is None:
+        return work.attempt(()), None
+    judge = Judge(original, evaluation, metric, threads)
+    return search_drop(judge, work.attempt, max_drop=max_drop, monitor=work.monitor)
 
 
 def _with_given(options: QuantizeOptions, **given: Any) -> QuantizeOptions:
