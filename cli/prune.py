@@ -18,7 +18,12 @@ Macs = Annotated[float | None, typer.Option(metavar="R", help="Share of the MACs
 Latency = Annotated[float | None, typer.Option(metavar="R", help="Share of the time that stays, measured.")]
 Ratio = Annotated[float | None, typer.Option(metavar="R", help="Share of the neurons cut, in each group.")]
 Criterion = Annotated[
-    str, typer.Option(metavar="NAME", help="second-order, magnitude, activation, similarity or random.")
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="second-order, magnitude, l1, activation, apoz, variance, wanda, similarity, random, or "
+        "file.py:function.",
+    ),
 ]
 Scope = Annotated[str, typer.Option(metavar="NAME", help="global or local.")]
 Align = Annotated[str, typer.Option(metavar="N", help="Widths in multiples of N; auto asks the target.")]

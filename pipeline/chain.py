@@ -10,6 +10,7 @@ from typing import Any
 from ..core import ModelArtifact
 from ..core.errors import RecipeError
 from ..core.targets import get_target
+from ..passes.pruning.options import WITHOUT_SAMPLES
 from .measurement import compare
 from .monitor import Monitor
 from .networks import Network, School, describe_source, export_network
@@ -178,15 +179,20 @@ def _network_of(chain: Chain, step: ExportStep, name: str) -> Network:
 def _prune(chain: Chain, step: PruneStep, name: str) -> Job:
     source = chain.source(step.of, name)
     model = chain.graphs[source]
-    needs_data = (
-        step.criterion not in {"magnitude", "random"} or step.compensate or chain.samples.has("calibration")
-    )
+    needs_data = step.criterion not in WITHOUT_SAMPLES or step.compensate or chain.samples.has("calibration")
     data = chain.samples.get("calibration", name) if needs_data else None
     target = get_target(chain.recipe.target)
-    inputs = {"model": model.sha256, "calibration": data and data.fingerprint, "target": target}
+    inputs: dict[str, Any] = {
+        "model": model.sha256,
+        "calibration": data and data.fingerprint,
+        "target": target,
+    }
+    criterion = in_base(step.criterion, chain.base)
+    if criterion != step.criterion:
+        inputs["criterion"] = describe_source(step.criterion, chain.base)
 
     def work(folder: Path, checkpoints: Path) -> Any:
-        words = step.model_dump(exclude={"kind", "name", "of"})
+        words = {**step.model_dump(exclude={"kind", "name", "of"}), "criterion": criterion}
         result = prune(model, data, target=target, seed=chain.recipe.seed, monitor=chain.monitor, **words)
         result.save(folder / MODEL)
         return {"source": source, **result.summary()}
@@ -257,9 +263,13 @@ def _compare(chain: Chain, step: CompareStep, name: str) -> Job:
 
 def metric_of(chain: Chain) -> str:
     """The recipe's metric, with the path of a function's file made whole."""
-    metric = chain.recipe.data.metric
-    place, colon, function = metric.rpartition(":")
-    return f"{resolve(place, chain.base)}{colon}{function}" if place.endswith(".py") else metric
+    return in_base(chain.recipe.data.metric, chain.base)
+
+
+def in_base(text: str, base: Path) -> str:
+    """A name as it is; ``file.py:function`` with the path of the file made whole."""
+    place, colon, function = text.rpartition(":")
+    return f"{resolve(place, base)}{colon}{function}" if place.endswith(".py") else text
 
 
 def _training_inputs(chain: Chain, source: str) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy.typing as npt
 
 from ..calib_data import CalibrationData
 from ..core import ModelArtifact
 from ..core.errors import UsageError
 from ..core.reports import PassReport
 from ..core.targets import Target, get_target
-from ..passes.pruning import PruneOptions, PruneReport
+from ..passes.pruning import WITHOUT_SAMPLES, NeuronView, PruneOptions, PruneReport
 from ..passes.pruning import prune as prune_graph
+from ..runtime.custom_metric import is_custom, load_function
 from ..runtime.feeds import feed_of, fixed_batch
 from .latency_budget import LatencyBudget, Trial, search_latency
 from .monitor import Monitor, Silent
@@ -21,9 +25,6 @@ from .opening import ModelLike, as_model, clean
 _TRIAL_STEPS = 1
 """Rounds of a cut that is made only to be timed: widths decide the time, not the weights in them."""
 
-
-_WITHOUT_SAMPLES = frozenset({"magnitude", "random"})
-"""Criteria that look at weights only."""
 
 _PROOF_SAMPLES = 16
 
@@ -92,7 +93,7 @@ def prune(
     macs: float | None = None,
     latency: float | None = None,
     ratio: float | None = None,
-    criterion: str = "second-order",
+    criterion: str | Callable[[NeuronView], npt.ArrayLike] = "second-order",
     scope: Literal["global", "local"] = "global",
     align: int | Literal["auto"] = "auto",
     granularity: str = "structured",
@@ -114,7 +115,8 @@ def prune(
         macs: Share of the multiply-accumulates that stays.
         latency: Share of the time that stays, measured on this machine in turns with the uncut model.
         ratio: Share of the neurons cut, in each group.
-        criterion: ``second-order``, ``magnitude``, ``activation``, ``similarity`` or ``random``.
+        criterion: One of :data:`~sardonyx.passes.pruning.CRITERIA`, ``file.py:function``, or a function that takes a
+            :class:`~sardonyx.passes.pruning.NeuronView` and returns scores; the smallest go first.
         scope: ``global`` lets groups compete, ``local`` cuts all alike.
         align: Widths are kept at multiples of this; ``auto`` takes the target's.
         granularity: ``structured``, ``unstructured``, or ``n:m`` such as ``2:4``.
@@ -136,7 +138,8 @@ def prune(
         DataError: The samples do not fit the model.
     """
     budget = _only_budget(params=params, macs=macs, latency=latency, ratio=ratio)
-    kind = PruneOptions(**budget, criterion=criterion, scope=scope, align=align, granularity=granularity)
+    chosen = load_function(criterion) if isinstance(criterion, str) and is_custom(criterion) else criterion
+    kind = PruneOptions(**budget, criterion=chosen, scope=scope, align=align, granularity=granularity)
     options = replace(kind, compensate=compensate, exclude=tuple(exclude), seed=seed)
     aim = get_target(target) if isinstance(target, str) else target
     cleaned, cleanup = clean(as_model(model))
@@ -166,7 +169,7 @@ def _bound(
     model: ModelArtifact, data: CalibrationData | None, options: PruneOptions
 ) -> CalibrationData | None:
     """The samples for the model; where it can do without any, random ones to make the proof on."""
-    needs_none = options.criterion in _WITHOUT_SAMPLES and not options.compensate
+    needs_none = options.criterion in WITHOUT_SAMPLES and not options.compensate
     if data is None and needs_none and options.granularity == "structured":
         data = _made_up(model, options.seed)
     return None if data is None else data.for_model(model.inputs)

@@ -8,9 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..core.errors import RecipeError, UsageError
+from ..passes.pruning.options import CRITERIA
 from ..training import DistillOptions, TrainOptions
 
 if sys.version_info >= (3, 11):
@@ -146,18 +147,37 @@ class _GraphStep(_Step):
 
 
 class PruneStep(_GraphStep):
-    """Cut neurons out of the latest model, or the one that ``of`` names."""
+    """Cut neurons out of the latest model, or the one that ``of`` names.
+
+    Attributes:
+        params: Share of the parameters that stays.
+        macs: Share of the multiply-accumulates that stays.
+        latency: Share of the time that stays, measured.
+        ratio: Share of the neurons cut, in each group.
+        criterion: One of :data:`~sardonyx.passes.pruning.CRITERIA`, or ``file.py:function``.
+        scope: ``global`` lets groups compete, ``local`` cuts all alike.
+        align: Widths are kept at multiples of this; ``auto`` takes the target's.
+        granularity: ``structured``, ``unstructured``, or ``n:m`` such as ``2:4``.
+        compensate: Whether what is left is repaired in closed form.
+    """
 
     kind: Literal["prune"]
     params: Share | None = None
     macs: Share | None = None
     latency: Share | None = None
     ratio: Share | None = None
-    criterion: Literal["second-order", "magnitude", "activation", "similarity", "random"] = "second-order"
+    criterion: str = "second-order"
     scope: Literal["global", "local"] = "global"
     align: Literal["auto"] | Count = "auto"
     granularity: str = "structured"
     compensate: bool = True
+
+    @field_validator("criterion")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in CRITERIA and ".py:" not in name:
+            raise ValueError(f"choose one of {', '.join(CRITERIA)}, or file.py:function")
+        return name
 
 
 class QuantizeStep(_GraphStep):

@@ -93,10 +93,10 @@ def load_function(text: str) -> Callable[..., Any]:
     file, _, name = text.rpartition(":")
     path = Path(file)
     if not path.is_file():
-        raise UsageError(f"{file} is not a file", remedy="write the metric as file.py:function")
+        raise UsageError(f"{file} is not a file", remedy="write it as file.py:function")
     spec = importlib.util.spec_from_file_location(f"sardonyx_metric_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"{file} is not a Python file", remedy="write the metric as file.py:function")
+        raise UsageError(f"{file} is not a Python file", remedy="write it as file.py:function")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

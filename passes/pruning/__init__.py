@@ -1,7 +1,7 @@
 """Pruning of neurons and of single weights."""
 
-from .criteria import CRITERION_TABLE
-from .options import CRITERIA, PruneOptions
+from .criteria import CRITERION_TABLE, NeuronView
+from .options import CRITERIA, WITHOUT_SAMPLES, PruneOptions
 from .proof import Proof
 from .prune import PruneOutcome, prune
 from .report import GroupPlan, PruneReport, Round
@@ -11,7 +11,9 @@ from .weights import WeightPruningPass
 __all__ = [
     "CRITERIA",
     "CRITERION_TABLE",
+    "WITHOUT_SAMPLES",
     "GroupPlan",
+    "NeuronView",
     "Proof",
     "PruneOptions",
     "PruneOutcome",

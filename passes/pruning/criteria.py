@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from ...core.errors import UsageError
 from ..coupling import Coupling, Group
 from .consumers import Consumer, positions_of
 from .repair import has_intercept
 from .second_order import Reader, elimination
-from .statistics import InputStatistics
+from .statistics import InputStatistics, Moments
 
 Vector = npt.NDArray[np.float64]
 
@@ -32,6 +34,10 @@ class Curve:
 
     order: npt.NDArray[np.int64]
     cost: Vector
+
+
+NEEDS_MOMENTS = frozenset({"activation", "apoz"})
+"""Criteria that look at statistics which the repair does not need."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,62 @@ class Evidence:
     random: np.random.Generator
 
 
+Criterion: TypeAlias = Callable[[Group, Evidence, int], Curve]
+"""From a group, what is known, and how deep to go, to an order with its cost."""
+
+
+@dataclass(frozen=True)
+class NeuronView:
+    """What a user's own criterion sees of a group.
+
+    Attributes:
+        name: The group's name.
+        weights: For each matrix or kernel that they are cut from, the weights of each neuron, shape
+            ``(neurons, weights of one)``.
+        means: For each layer that reads them, the mean of each neuron, shape ``(neurons,)``.
+        variances: Likewise, the variance.
+        mean_absolutes: Likewise, the mean absolute value.
+    """
+
+    name: str
+    weights: tuple[Vector, ...]
+    means: tuple[Vector, ...]
+    variances: tuple[Vector, ...]
+    mean_absolutes: tuple[Vector, ...]
+
+
+def scored_by(function: Callable[[NeuronView], npt.ArrayLike]) -> Criterion:
+    """A criterion from a user's function: one score for each neuron, the smallest go first.
+
+    Args:
+        function: Takes a :class:`NeuronView` and returns finite scores, none below zero, shape ``(neurons,)``.
+    """
+
+    def criterion(group: Group, evidence: Evidence, depth: int) -> Curve:
+        scores = np.asarray(function(_view(group, evidence)), dtype=np.float64)
+        if scores.shape != (group.size,) or not np.isfinite(scores).all() or (scores < 0).any():
+            raise UsageError(
+                f"the criterion gave {scores.shape} for {group.size} neurons of {group.name}, or scores below zero",
+                remedy="return one finite score of at least 0 for each neuron",
+            )
+        return _from_scores(scores)
+
+    return criterion
+
+
+def l1(group: Group, evidence: Evidence, depth: int) -> Curve:
+    """L1 norm of all weights that go with a neuron (Li et al., Pruning Filters for Efficient ConvNets, 2017)."""
+    return _from_scores(np.sum([np.abs(rows).sum(1) for rows in _weights(group, evidence)], axis=0))
+
+
 def magnitude(group: Group, evidence: Evidence, depth: int) -> Curve:
-    """L2 norm of all weights that go with a neuron (Li et al., Pruning Filters for Efficient ConvNets, 2017)."""
-    total = np.zeros(group.size)
+    """L2 norm of all weights that go with a neuron (He et al., Soft Filter Pruning, 2018)."""
+    return _from_scores(np.sqrt(np.sum([(rows**2).sum(1) for rows in _weights(group, evidence)], axis=0)))
+
+
+def _weights(group: Group, evidence: Evidence) -> list[Vector]:
+    """The weights of each neuron in every matrix or kernel, shape ``(neurons, weights of one)``."""
+    found = [np.zeros((group.size, 1))]
     for member in group.members:
         labels = evidence.coupling.classes_of(member.value, member.axis)
         places = None if labels is None else positions_of(group, labels)
@@ -62,17 +121,31 @@ def magnitude(group: Group, evidence: Evidence, depth: int) -> Curve:
             continue
         array = np.moveaxis(np.asarray(tensor.numpy(), np.float64), member.axis, 0)
         rows = array.reshape(len(array), -1)
-        total += (rows**2).sum(1)[places].sum(1)
-    return _from_scores(np.sqrt(total))
+        found.append(rows[places].reshape(group.size, -1))
+    return found
 
 
 def activation(group: Group, evidence: Evidence, depth: int) -> Curve:
     """Mean absolute value of a neuron over the samples (Molchanov et al., 2017, §2.2): what never fires goes first."""
+    return _from_activations(group, evidence, lambda seen: _moments(seen).mean_absolute)
+
+
+def apoz(group: Group, evidence: Evidence, depth: int) -> Curve:
+    """Share of the samples and positions where a neuron is above zero (Hu et al., Network Trimming, 2016)."""
+    return _from_activations(group, evidence, lambda seen: 1.0 - _moments(seen).zero_share)
+
+
+def variance(group: Group, evidence: Evidence, depth: int) -> Curve:
+    """Variance of a neuron over the samples: what is always the same is a bias (Polyak & Wolf, 2015)."""
+    return _from_activations(group, evidence, lambda seen: np.maximum(np.diag(seen.covariance), 0.0))
+
+
+def wanda(group: Group, evidence: Evidence, depth: int) -> Curve:
+    """Weight times activation: ``Σ |W_ij| ‖x_j‖₂`` over a layer's outputs (Sun et al., Wanda, 2023, for whole inputs)."""
     total = np.zeros(group.size)
-    for _, places, seen in _readers(group, evidence):
-        if seen.mean_absolute is None:
-            raise ValueError("mean absolute values were not collected")
-        total += seen.mean_absolute[places].sum(1) / max(float(seen.mean_absolute.sum()), 1e-30)
+    for consumer, places, seen in _readers(group, evidence):
+        scores = np.abs(consumer.matrix()).sum(1) * np.sqrt(np.maximum(np.diag(seen.second), 0.0))
+        total += scores[places].sum(1) / max(float(scores.sum()), 1e-30)
     return _from_scores(total)
 
 
@@ -125,14 +198,46 @@ def chance(group: Group, evidence: Evidence, depth: int) -> Curve:
     return _from_scores(evidence.random.random(group.size))
 
 
-CRITERION_TABLE: dict[str, Callable[[Group, Evidence, int], Curve]] = {
+CRITERION_TABLE: dict[str, Criterion] = {
     "second-order": second_order,
     "magnitude": magnitude,
+    "l1": l1,
     "activation": activation,
+    "apoz": apoz,
+    "variance": variance,
+    "wanda": wanda,
     "similarity": similarity,
     "random": chance,
 }
 """Criteria by name."""
+
+
+def _view(group: Group, evidence: Evidence) -> NeuronView:
+    readers = [(places, seen) for _, places, seen in _readers(group, evidence)]
+    return NeuronView(
+        group.name,
+        tuple(_weights(group, evidence)[1:]),
+        tuple(seen.mean[places].mean(1) for places, seen in readers),
+        tuple(np.diag(seen.covariance)[places].mean(1) for places, seen in readers),
+        tuple(_moments(seen).mean_absolute[places].mean(1) for places, seen in readers),
+    )
+
+
+def _moments(seen: InputStatistics) -> Moments:
+    if seen.moments is None:
+        raise ValueError("moments were not collected")
+    return seen.moments
+
+
+def _from_activations(
+    group: Group, evidence: Evidence, statistic: Callable[[InputStatistics], Vector]
+) -> Curve:
+    """A statistic of each neuron, as a share of its layer's, summed over the layers that read it."""
+    total = np.zeros(group.size)
+    for _, places, seen in _readers(group, evidence):
+        values = statistic(seen)
+        total += values[places].sum(1) / max(float(values.sum()), 1e-30)
+    return _from_scores(total)
 
 
 def _from_scores(scores: Vector) -> Curve:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ...core.errors import UsageError
 
-CRITERIA = ("second-order", "magnitude", "activation", "similarity", "random")
+CRITERIA = (
+    "second-order",
+    "magnitude",
+    "l1",
+    "activation",
+    "apoz",
+    "variance",
+    "wanda",
+    "similarity",
+    "random",
+)
 """Names of the criteria."""
+
+WITHOUT_SAMPLES = frozenset({"magnitude", "l1", "random"})
+"""Criteria that look at weights only."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,8 @@ class PruneOptions:
         params: Share of the parameters that stays, in (0, 1].
         macs: Share of the multiply-accumulates that stays, in (0, 1].
         ratio: Share of the neurons cut from each group (weights, for the other granularities), in [0, 1).
-        criterion: What decides which neurons go; one of :data:`CRITERIA`.
+        criterion: What decides which neurons go: one of :data:`CRITERIA`, or a function from a
+            :class:`~sardonyx.passes.pruning.NeuronView` to scores.
         scope: ``global`` lets groups compete, ``local`` cuts every group alike.
         align: Widths are kept at multiples of this; ``auto`` takes the target's.
         granularity: ``structured`` cuts neurons; ``unstructured`` zeroes weights; ``n:m`` (as ``2:4``) keeps n of
@@ -38,7 +53,7 @@ class PruneOptions:
     params: float | None = None
     macs: float | None = None
     ratio: float | None = None
-    criterion: str = "second-order"
+    criterion: str | Callable[[Any], Any] = "second-order"
     scope: Literal["global", "local"] = "global"
     align: int | Literal["auto"] = "auto"
     granularity: str = "structured"
@@ -60,7 +75,7 @@ class PruneOptions:
         if not math.isfinite(value) or not (0 <= value < 1 if name == "ratio" else 0 < value <= 1):
             span = "[0, 1)" if name == "ratio" else "(0, 1]"
             raise UsageError(f"{name} {value} is outside {span}", remedy="give a share, as 0.5")
-        if self.criterion not in CRITERIA:
+        if not callable(self.criterion) and self.criterion not in CRITERIA:
             raise UsageError(
                 f"unknown criterion {self.criterion!r}", remedy=f"choose one of {', '.join(CRITERIA)}"
             )
@@ -73,6 +88,13 @@ class PruneOptions:
             )
         if self.pattern is None and self.granularity != "structured" and self.macs is not None:
             raise UsageError("zeros save no multiply-accumulates here", remedy="give --params or --ratio")
+
+    @property
+    def criterion_name(self) -> str:
+        """The criterion's name; a function's own."""
+        return (
+            self.criterion if isinstance(self.criterion, str) else getattr(self.criterion, "__name__", "own")
+        )
 
     @property
     def pattern(self) -> tuple[int, int] | None:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from ...calib_data import observers
 from ...calib_data.collector import collect
 from ...calib_data.data import CalibrationData
-from ...calib_data.observers import Gram, Moments
 from ...calib_data.runner import Runner
 from ...core.errors import ModelError
 from ..coupling import Coupling
@@ -23,19 +23,32 @@ _ROWS = 1024
 
 
 @dataclass(frozen=True)
+class Moments:
+    """Statistics of each input by itself.
+
+    Attributes:
+        mean_absolute: ``E|x|``, shape ``(inputs,)``.
+        zero_share: Share of the elements that are not above zero, shape ``(inputs,)``.
+    """
+
+    mean_absolute: npt.NDArray[np.float64]
+    zero_share: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class InputStatistics:
     """Statistics of what one consumer reads.
 
     Attributes:
         second: ``E[x xᵀ]``, shape ``(inputs, inputs)``.
         mean: ``E[x]``, shape ``(inputs,)``.
-        mean_absolute: ``E|x|``, shape ``(inputs,)``; None where nobody asked for it.
+        moments: Statistics of each input by itself; None where nobody asked for them.
         count: Number of vectors seen.
     """
 
     second: Matrix
     mean: npt.NDArray[np.float64]
-    mean_absolute: npt.NDArray[np.float64] | None
+    moments: Moments | None
     count: int
 
     @property
@@ -52,7 +65,7 @@ def collect_inputs(
     runner: Runner | None,
     seed: int,
     *,
-    magnitudes: bool = False,
+    with_moments: bool = False,
 ) -> dict[Consumer, InputStatistics]:
     """Run the samples once and summarise what each consumer reads.
 
@@ -63,22 +76,23 @@ def collect_inputs(
         data: The samples.
         runner: Executes the graph.
         seed: Seed of the choice of positions where there are many.
-        magnitudes: Whether mean absolute values are wanted too.
+        with_moments: Whether statistics of each input by itself are wanted too.
 
     Raises:
         DataError: A batch or a value is not finite.
     """
-    taps: dict[tuple[str, int], tuple[Gram, Moments | None]] = {}
+    taps: dict[tuple[str, int], tuple[observers.Gram, observers.Moments | None]] = {}
     for consumer in consumers:
         place = (consumer.contraction.value.name or "", consumer.contraction.axis)
         if place not in taps:
             width = len(consumer.labels(coupling)) * consumer.contraction.blocks
             rows = max(_ROWS, width)
-            taps[place] = (Gram(place[1], rows=rows, seed=seed), Moments(place[1]) if magnitudes else None)
-    observers: dict[str, list[Gram | Moments]] = {}
+            own = observers.Moments(place[1]) if with_moments else None
+            taps[place] = (observers.Gram(place[1], rows=rows, seed=seed), own)
+    watching: dict[str, list[observers.Gram | observers.Moments]] = {}
     for (name, _), pair in taps.items():
-        observers.setdefault(name, []).extend(o for o in pair if o is not None)
-    collect(model, data, observers, runner=runner, batch_size=64)
+        watching.setdefault(name, []).extend(o for o in pair if o is not None)
+    collect(model, data, watching, runner=runner, batch_size=64)
     result = {}
     for consumer in consumers:
         gram, moments = taps[(consumer.contraction.value.name or "", consumer.contraction.axis)]
@@ -86,7 +100,7 @@ def collect_inputs(
         result[consumer] = InputStatistics(
             gram.second_moment[part, part],
             gram.mean[part],
-            None if moments is None else moments.mean_absolute[part],
+            None if moments is None else Moments(moments.mean_absolute[part], moments.zero_share[part]),
             gram.count,
         )
     return result

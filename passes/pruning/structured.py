@@ -20,8 +20,8 @@ from ..coupling import Coupling, Group, Kept, analyze, cut_classes
 from .allocation import allocate_global, allocate_local, allowed_widths, same_share
 from .consumers import Consumer, find_consumers
 from .costing import CostModel, Widths, macs_model, params_model
-from .criteria import CRITERION_TABLE, Curve, Evidence
-from .options import PruneOptions
+from .criteria import CRITERION_TABLE, NEEDS_MOMENTS, Curve, Evidence, scored_by
+from .options import WITHOUT_SAMPLES, PruneOptions
 from .proof import masked, prove_cut
 from .repair import repair_consumers
 from .report import PruneReport, Round, frozen_reasons, plan_groups, worst_proof
@@ -63,11 +63,9 @@ class StructuredPruningPass(GraphPass):
         plan_only: bool = False,
     ) -> None:
         super().__init__(sample_shapes_of(data))
-        if data is None and (
-            options.compensate or options.criterion in {"second-order", "activation", "similarity"}
-        ):
+        if data is None and (options.compensate or options.criterion not in WITHOUT_SAMPLES):
             raise UsageError(
-                f"criterion {options.criterion} and compensation need samples",
+                f"criterion {options.criterion_name} and compensation need samples",
                 remedy="give --calib, or --criterion magnitude with --no-compensate",
             )
         self.options = options
@@ -130,7 +128,7 @@ class StructuredPruningPass(GraphPass):
             "left": left / max(full, 1),
         }
         report.details = {
-            "criterion": self.options.criterion,
+            "criterion": self.options.criterion_name,
             "scope": self.options.scope,
             "compensate": self.options.compensate,
             "alignment": self.multiple,
@@ -198,7 +196,8 @@ class StructuredPruningPass(GraphPass):
         """Curves and widths: first within the reach of one round, and without that bound if it does not do."""
         originals = [sizes.get(group.name, group.size) for group in groups]
         ladders = [self._widths(group, size) for group, size in zip(groups, originals, strict=True)]
-        criterion = CRITERION_TABLE[self.options.criterion]
+        given = self.options.criterion
+        criterion = CRITERION_TABLE[given] if isinstance(given, str) else scored_by(given)
         widths = costs.full
         for options in (self._shallow(ladders, share * full / costs.total(costs.full)), ladders):
             depths = [group.size - o[-1] for group, o in zip(groups, options, strict=True)]
@@ -219,13 +218,13 @@ class StructuredPruningPass(GraphPass):
         return [[w for i, w in enumerate(ladder) if i < 2 or w >= floor * ladder[0]] for ladder in ladders]
 
     def _statistics(self, model: ir.Model, coupling: Coupling) -> dict[Consumer, InputStatistics]:
-        needed = self.options.compensate or self.options.criterion not in {"magnitude", "random"}
+        needed = self.options.compensate or self.options.criterion not in WITHOUT_SAMPLES
         if self.data is None or not needed:
             return {}
         consumers = find_consumers(coupling)
-        magnitudes = self.options.criterion == "activation"
+        wanted = callable(self.options.criterion) or self.options.criterion in NEEDS_MOMENTS
         return collect_inputs(
-            model, coupling, consumers, self.data, self.runner, self.options.seed, magnitudes=magnitudes
+            model, coupling, consumers, self.data, self.runner, self.options.seed, with_moments=wanted
         )
 
     def _allocate(

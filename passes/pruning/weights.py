@@ -43,7 +43,7 @@ class WeightPruningPass(GraphPass):
         super().__init__(sample_shapes_of(data))
         if options.criterion not in {"magnitude", "second-order"}:
             raise UsageError(
-                f"single weights are chosen by magnitude, not {options.criterion}",
+                f"single weights are chosen by magnitude, not {options.criterion_name}",
                 remedy="leave --criterion out, or choose --granularity structured",
             )
         self.options = options

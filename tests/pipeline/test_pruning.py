@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import sardonyx as sx
@@ -90,3 +91,14 @@ def test_a_machine_that_no_cut_satisfies_is_an_expectation_not_met(
     fake_clock(monkeypatch, 0.9)
     with pytest.raises(sx.ExpectationError, match="no cut runs"):
         search(model, 0.5)
+
+
+def test_a_criterion_of_the_user_comes_from_a_file(
+    model: sx.ModelArtifact, data: sx.CalibrationData, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text("def worth(neurons):\n    return abs(neurons.means[0])\n")
+    pruned = sx.prune(model, data, ratio=0.5, align=1, criterion=f"{tmp_path / 'mine.py'}:worth")
+    assert pruned.report.details["criterion"] == "worth"
+    assert {g.width_after for g in pruned.report.plan} == {16}
+    with pytest.raises(sx.UsageError, match="no function"):
+        sx.prune(model, data, ratio=0.5, criterion=f"{tmp_path / 'mine.py'}:nothing")
