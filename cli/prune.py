@@ -33,6 +33,9 @@ Granularity = Annotated[
 Compensate = Annotated[
     bool, typer.Option("--compensate/--no-compensate", help="Repair what is left by regression.")
 ]
+Approximate = Annotated[
+    bool, typer.Option("--approximate", help="Cut also where a LayerNormalization or a mean runs.")
+]
 Explain = Annotated[bool, typer.Option("--explain", help="Print the plan and write nothing.")]
 Batch = Annotated[int, typer.Option(min=1, metavar="N", help="Batch size that --latency is timed at.")]
 
@@ -51,6 +54,7 @@ def prune(
     align: Align = "auto",
     granularity: Granularity = "structured",
     compensate: Compensate = True,
+    approximate: Approximate = False,
     exclude: Exclude = None,
     target: Target = "auto",
     explain: Explain = False,
@@ -83,6 +87,7 @@ def prune(
         align=_alignment(align),
         granularity=granularity,
         compensate=compensate,
+        approximate=approximate,
         exclude=exclude or (),
         target=target,
         plan_only=explain,

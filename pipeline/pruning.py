@@ -98,6 +98,7 @@ def prune(
     align: int | Literal["auto"] = "auto",
     granularity: str = "structured",
     compensate: bool = True,
+    approximate: bool = False,
     exclude: tuple[str, ...] | list[str] = (),
     target: str | Target = "auto",
     batch: int = 1,
@@ -121,6 +122,7 @@ def prune(
         align: Widths are kept at multiples of this; ``auto`` takes the target's.
         granularity: ``structured``, ``unstructured``, or ``n:m`` such as ``2:4``.
         compensate: Whether what is left is repaired in closed form.
+        approximate: Whether neurons may go over which a LayerNormalization or a mean runs.
         exclude: Globs over names that are left alone.
         target: What the model is made for.
         batch: Batch size that ``latency`` is timed at.
@@ -140,7 +142,7 @@ def prune(
     budget = _only_budget(params=params, macs=macs, latency=latency, ratio=ratio)
     chosen = load_function(criterion) if isinstance(criterion, str) and is_custom(criterion) else criterion
     kind = PruneOptions(**budget, criterion=chosen, scope=scope, align=align, granularity=granularity)
-    options = replace(kind, compensate=compensate, exclude=tuple(exclude), seed=seed)
+    options = replace(kind, compensate=compensate, approximate=approximate, exclude=tuple(exclude), seed=seed)
     aim = get_target(target) if isinstance(target, str) else target
     cleaned, cleanup = clean(as_model(model))
     bound = _bound(cleaned, data, options)

@@ -159,6 +159,7 @@ class PruneStep(_GraphStep):
         align: Widths are kept at multiples of this; ``auto`` takes the target's.
         granularity: ``structured``, ``unstructured``, or ``n:m`` such as ``2:4``.
         compensate: Whether what is left is repaired in closed form.
+        approximate: Whether neurons may go over which a LayerNormalization or a mean runs.
     """
 
     kind: Literal["prune"]
@@ -171,6 +172,7 @@ class PruneStep(_GraphStep):
     align: Literal["auto"] | Count = "auto"
     granularity: str = "structured"
     compensate: bool = True
+    approximate: bool = False
 
     @field_validator("criterion")
     @classmethod

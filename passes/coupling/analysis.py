@@ -136,17 +136,21 @@ class Coupling:
         return None if ids is None else self.labels[ids]
 
 
-def analyze(model: ir.Model, shapes: Mapping[str, Dims] | None = None) -> Coupling:
+def analyze(
+    model: ir.Model, shapes: Mapping[str, Dims] | None = None, *, approximate: bool = False
+) -> Coupling:
     """Find which neurons of a graph go together, and which may be cut.
 
     Args:
         model: The graph with inferred shapes, functions inlined, constants lifted to initializers.
         shapes: Shapes that inference could not find, by value name.
+        approximate: Whether neurons may be cut over which a LayerNormalization or a mean runs: what is left then
+            has other statistics.
 
     Returns:
         The coupling; operators without a rule have frozen all they touch.
     """
-    space = IndexSpace(model.graph, shapes)
+    space = IndexSpace(model.graph, shapes, is_approximate=approximate)
     counts = {node: _option_count(node, space) for node in model.graph}
     emissions = {node: _emit(node, space, 0) for node in model.graph}
     pins = list(_contract_pins(model.graph, space))

@@ -38,6 +38,7 @@ class Contraction:
         weight: The constant operand, or None where both operands are activations (or there is one only).
         weight_axis: Its contracted axis, counted from the front.
         blocks: In how many groups the axis is split (grouped convolution); the weight's axis covers one group.
+        is_mean: Whether the node takes means over the axis, which change with every cut.
     """
 
     node: ir.Node
@@ -46,6 +47,7 @@ class Contraction:
     weight: ir.Value | None = None
     weight_axis: int = 0
     blocks: int = 1
+    is_mean: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,3 +160,10 @@ class Emitter:
     def contract(self, contraction: Contraction) -> None:
         """Record a sum over an axis."""
         self.out.contractions.append(contraction)
+
+    def average(self, value: ir.Value, axis: int, text: str) -> None:
+        """Record a mean over an axis: frozen with this text, unless approximate cuts are allowed."""
+        if self.space.is_approximate:
+            self.contract(Contraction(self.node, value, axis, is_mean=True))
+        else:
+            self.pin_axis(value, axis, "approximate", text)

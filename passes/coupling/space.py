@@ -22,10 +22,14 @@ class IndexSpace:
     Args:
         graph: The graph whose values get ids; initializers are values like any other.
         shapes: Shapes that inference could not find, by value name (from a run on one sample).
+        is_approximate: Whether indices may be cut whose means over others change with every cut.
     """
 
-    def __init__(self, graph: ir.Graph, shapes: Mapping[str, Dims] | None = None) -> None:
+    def __init__(
+        self, graph: ir.Graph, shapes: Mapping[str, Dims] | None = None, *, is_approximate: bool = False
+    ) -> None:
         self.total = 0
+        self.is_approximate = is_approximate
         self._dims: dict[ir.Value, Dims | None] = {}
         self._bases: dict[ir.Value, tuple[int | None, ...]] = {}
         values = [*graph.inputs, *graph.initializers.values(), *(v for node in graph for v in node.outputs)]

@@ -45,6 +45,7 @@ class PruneOptions:
             every m weights.
         compensate: Whether consumers are repaired in closed form.
         exclude: Globs over names of layers (their nodes or initializers) whose neurons are left alone.
+        approximate: Whether neurons may go over which a LayerNormalization or a mean runs.
         min_width: Fewest neurons that a group keeps.
         steps: Rounds of collecting, cutting and repairing.
         seed: Seed of every random choice.
@@ -59,6 +60,7 @@ class PruneOptions:
     granularity: str = "structured"
     compensate: bool = True
     exclude: tuple[str, ...] = ()
+    approximate: bool = False
     min_width: int = 1
     steps: int = 6
     seed: int = 0

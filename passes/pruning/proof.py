@@ -11,7 +11,6 @@ import onnx_ir as ir
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import Runner
 from ...core.errors import ExpectationError
-from ..coupling import Coupling, Kept
 
 TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-9, np.dtype(np.float16): 1e-2}
 """Largest difference allowed, as a share of the output's scale: what rounding explains over a deep network."""
@@ -30,47 +29,6 @@ class Proof:
     samples: int
     largest_difference: float
     tolerance: float
-
-
-def masked(model: ir.Model, coupling: Coupling, kept: Kept) -> ir.Model:
-    """A copy of a graph in which every sum leaves the cut neurons out, through a mask of zeros and ones.
-
-    Args:
-        model: The graph before the cut.
-        coupling: Its analysis.
-        kept: What stays.
-    """
-    copy = model.clone()
-    nodes = {node.name: node for node in copy.graph}
-    values = {v.name: v for node in copy.graph for v in node.outputs} | {v.name: v for v in copy.graph.inputs}
-    for index, contraction in enumerate(coupling.contractions):
-        mask = kept.mask(contraction.value, contraction.axis)
-        if mask is None:
-            continue
-        if contraction.value in contraction.node.outputs:
-            continue  # a recurrent layer reads its own states, through a weight that has a mask of its own
-        node, source = nodes[contraction.node.name], values.get(contraction.value.name)
-        if source is None:  # a constant is summed over: the mask goes on it alike
-            source = copy.graph.initializers[contraction.value.name or ""]
-        rank = len(coupling.space.dims(contraction.value) or ())
-        shape = [1] * rank
-        shape[contraction.axis] = len(mask)
-        dtype = source.dtype or ir.DataType.FLOAT
-        constant = ir.Value(
-            name=f"sardonyx.mask.{index}",
-            const_value=ir.tensor(
-                mask.astype(dtype.numpy()).reshape(shape), dtype=dtype, name=f"sardonyx.mask.{index}"
-            ),
-        )
-        constant.shape, constant.dtype = ir.Shape(shape), dtype
-        copy.graph.register_initializer(constant)
-        product = ir.node("Mul", [source, constant], name=f"sardonyx.masked.{index}")
-        product.outputs[0].name = f"sardonyx.masked.{index}"
-        copy.graph.insert_before(node, product)
-        for position, value in enumerate(node.inputs):
-            if value is source:
-                node.replace_input_with(position, product.outputs[0])
-    return copy
 
 
 def prove_cut(

@@ -21,8 +21,9 @@ from .allocation import allocate_global, allocate_local, allowed_widths, same_sh
 from .consumers import Consumer, find_consumers
 from .costing import CostModel, Widths, macs_model, params_model
 from .criteria import CRITERION_TABLE, NEEDS_MOMENTS, Curve, Evidence, scored_by
+from .masking import masked
 from .options import WITHOUT_SAMPLES, PruneOptions
-from .proof import masked, prove_cut
+from .proof import prove_cut
 from .repair import repair_consumers
 from .report import PruneReport, Round, frozen_reasons, plan_groups, worst_proof
 from .statistics import InputStatistics, collect_inputs, refuse_non_finite
@@ -132,6 +133,7 @@ class StructuredPruningPass(GraphPass):
             "scope": self.options.scope,
             "compensate": self.options.compensate,
             "alignment": self.multiple,
+            "approximate": self.options.approximate,
             "samples": len(self.data) if self.data is not None else 0,
         }
 
@@ -143,7 +145,7 @@ class StructuredPruningPass(GraphPass):
 
     def _analyze(self, model: ir.Model) -> Coupling:
         infer_shapes(model)
-        return analyze(model, self._missing_shapes(model))
+        return analyze(model, self._missing_shapes(model), approximate=self.options.approximate)
 
     def _missing_shapes(self, model: ir.Model) -> Mapping[str, Dims] | None:
         """Where inference leaves gaps, one sample run through the model fills them in."""

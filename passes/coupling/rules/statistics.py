@@ -32,14 +32,16 @@ def instance_normalization(node: ir.Node, e: Emitter, option: int) -> None:
 
 
 def layer_normalization(node: ir.Node, e: Emitter, option: int) -> None:
-    """The normalised axes' mean and variance change with every cut: they are frozen."""
+    """The normalised axes' mean and variance change with every cut: they are frozen unless that is allowed."""
     source, output = e.need(0), node.outputs[0]
     rank = len(e.dims(source))
     first = node.attributes.get_int("axis", -1) % rank
     for axis in range(rank):
         e.tie_axes(source, axis, output, axis)
-        if axis >= first:
-            e.pin_axis(source, axis, "approximate", "mean and variance over this axis would change")
+        if axis == first == rank - 1:
+            e.average(source, axis, "mean and variance over this axis would change")
+        elif axis >= first:
+            e.pin_axis(source, axis, "normalised", "mean and variance run over several axes")
     for value in node.inputs[1:]:
         if value is not None:
             shift = rank - len(e.dims(value))
@@ -94,6 +96,8 @@ def reduce(node: ir.Node, e: Emitter, option: int) -> None:
     for axis in gone:
         if node.op_type in _SUMS:
             e.contract(Contraction(node, source, axis))
+        elif node.op_type == "ReduceMean":
+            e.average(source, axis, "the mean over this axis would change")
         else:
             e.pin_axis(source, axis, "reduced", "every lane enters the result")
 

@@ -13,7 +13,7 @@ from sardonyx.core.errors import ModelError
 from sardonyx.core.shapes import infer_shapes
 from sardonyx.passes.base import validate
 from sardonyx.passes.coupling import Kept, analyze, cut_classes
-from sardonyx.passes.pruning.proof import masked
+from sardonyx.passes.pruning.masking import masked
 
 
 def run(model: ir.Model, shape: tuple[int, ...]) -> np.ndarray:
@@ -260,3 +260,30 @@ def test_channels_in_several_groups_have_a_name_each(net):
     model = n.model(n.head(n.add(n.conv(part, 4), part)), n.head(n.relu(a)))
     names = [g.name for g in analyze(model).all_groups]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("kind", ["LayerNormalization", "decomposed", "ReduceMean"])
+@pytest.mark.parametrize("opset", [17, 20])
+def test_approximate_cuts_are_proven_against_the_statistics_of_what_stays(net, kind, opset):
+    n = net(("N", 5, 8), opset=opset)
+    wide = n.op("Relu", n.op("MatMul", n.x, n.rand(8, 12)))
+    axes = {"axes": [-1]} if opset < 18 else {}
+    last = [] if opset < 18 else [n.ints(-1)]
+    if kind == "LayerNormalization":
+        made = n.op(kind, wide, n.rand(12), n.rand(12), axis=-1, epsilon=1e-4)
+    elif kind == "ReduceMean":
+        made = n.op("Mul", wide, n.op("Sigmoid", n.op(kind, wide, *last, keepdims=1, **axes)))
+    else:
+        centred = n.op("Sub", wide, n.op("ReduceMean", wide, *last, keepdims=1, **axes))
+        variance = n.op("ReduceMean", n.op("Mul", centred, centred), *last, keepdims=1, **axes)
+        deviation = n.op("Sqrt", n.op("Add", variance, n.const(np.float32(1e-4))))
+        made = n.op("Mul", n.op("Div", centred, deviation), n.rand(12))
+    model = n.model(n.op("MatMul", made, n.rand(12, 3)))
+    assert [g.size for g in analyze(model).groups] == []
+    coupling = analyze(model, approximate=True)
+    labels = coupling.groups[0].classes[[1, 4, 11]]
+    expected = run(masked(model, coupling, Kept(coupling, labels)), (2, 5, 8))
+    smaller = model.clone()
+    cut_classes(smaller, analyze(smaller, approximate=True), labels)
+    validate(smaller)
+    np.testing.assert_allclose(run(smaller, (2, 5, 8)), expected, rtol=1e-5, atol=1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from sardonyx.passes import CleanupPass
 from sardonyx.passes.pruning import PruneOptions, prune
 from zoo import SHAPE, TEXT, TOKENS, VOCABULARY, ZOO
 
+APPROXIMATE = 0.30
+"""What half of every group leaves of a transformer whose stream may be cut."""
 OPTIONS = PruneOptions(ratio=0.5, scope="local", criterion="magnitude", compensate=False, align=1, steps=1)
 QUICK = {("resnet", "dynamo"), ("vit", "dynamo")}
 """The exporter of dynamo takes seconds: two networks stand for all, and `make test-slow` does the rest."""
@@ -50,5 +54,15 @@ def test_half_of_every_group_goes_and_the_proof_holds(name: str, exporter: str) 
     report = prune(model, data, OPTIONS, target=get_target("cpu-x86")).report
     assert report.proof.largest_difference <= 1e-5
     assert report.after.params / report.before.params <= ZOO[name][1], [
+        (s.node, s.text) for s in report.skipped
+    ]
+
+
+@pytest.mark.parametrize("name", ["vit", "bert"])
+def test_approximate_cuts_reach_the_stream_of_a_transformer(name: str) -> None:
+    model, data = exported(name, "torchscript")
+    report = prune(model, data, replace(OPTIONS, approximate=True), target=get_target("cpu-x86")).report
+    assert report.proof.largest_difference <= 1e-5
+    assert report.after.params / report.before.params <= APPROXIMATE, [
         (s.node, s.text) for s in report.skipped
     ]

@@ -1,0 +1,134 @@
+"""The masked original: the uncut graph with zeros where neurons go, which a cut must reproduce exactly.
+
+Every sum leaves the cut neurons out, through a mask of zeros and ones. Where approximate cuts are allowed, every mean
+over an axis becomes the mean over what stays, so that the cut is proven there too: what is approximate is that the
+statistics are others than before, not how they are taken.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from ..coupling import Contraction, Coupling, Kept
+
+_SMALLEST_EPSILON = 1e-5
+
+
+def masked(model: ir.Model, coupling: Coupling, kept: Kept) -> ir.Model:
+    """A copy of a graph in which every sum and every mean leaves the cut neurons out.
+
+    Args:
+        model: The graph before the cut.
+        coupling: Its analysis.
+        kept: What stays.
+    """
+    copy = model.clone()
+    nodes = {node.name: node for node in copy.graph}
+    stand_ins: dict[str, ir.Value] = {}
+    for index, contraction in enumerate(coupling.contractions):
+        mask = kept.mask(contraction.value, contraction.axis)
+        if mask is None or contraction.value in contraction.node.outputs:
+            continue  # a recurrent layer reads its own states, through a weight that has a mask of its own
+        rank = len(coupling.space.dims(contraction.value) or ())
+        stem = f"sardonyx.masked.{index}"
+        masking = _Masking(copy.graph, nodes[contraction.node.name], stem, stand_ins)
+        masking.apply(contraction, mask, rank)
+    return copy
+
+
+class _Masking:
+    """Puts one mask into a graph, before one node.
+
+    Args:
+        graph: The graph.
+        node: The node that sums or takes means.
+        stem: What new names begin with.
+        stand_ins: For a value that was replaced, by name, the one that its users read now; added to.
+    """
+
+    def __init__(self, graph: ir.Graph, node: ir.Node, stem: str, stand_ins: dict[str, ir.Value]) -> None:
+        self.graph, self.node, self.stem, self.stand_ins = graph, node, stem, stand_ins
+        self.count = 0
+
+    def apply(self, contraction: Contraction, mask: npt.NDArray[np.bool_], rank: int) -> None:
+        wanted = contraction.value.name or ""
+        read = self.stand_ins.get(wanted)
+        source = next(v for v in self.node.inputs if v is not None and (v is read or v.name == wanted))
+        shape = [1] * rank
+        shape[contraction.axis] = len(mask)
+        ones = self._constant(source, mask.reshape(shape))
+        product = self._before("Mul", source, ones)
+        share = float(mask.mean())
+        if contraction.is_mean and self.node.op_type != "ReduceMean":
+            self._normalize(product, ones, share)
+            return
+        for position, value in enumerate(self.node.inputs):
+            if value is source:
+                self.node.replace_input_with(position, product)
+        if contraction.is_mean:
+            self._replace(self._after("Div", self.node.outputs[0], self._constant(source, share)))
+
+    def _normalize(self, product: ir.Value, ones: ir.Value, share: float) -> None:
+        """LayerNormalization or RMSNormalization over the last axis, written out over what stays."""
+        kept = self._constant(product, share)
+        centred = product
+        if self.node.op_type == "LayerNormalization":
+            mean = self._before("Div", self._mean(product), kept)
+            centred = self._before("Mul", self._before("Sub", product, mean), ones)
+        variance = self._before("Div", self._mean(self._before("Mul", centred, centred)), kept)
+        epsilon = self._constant(product, self.node.attributes.get_float("epsilon", _SMALLEST_EPSILON))
+        result = self._before("Div", centred, self._before("Sqrt", self._before("Add", variance, epsilon)))
+        for kind, parameter in zip(("Mul", "Add"), self.node.inputs[1:], strict=False):
+            if parameter is not None:
+                result = self._before(kind, result, parameter)
+        self._replace(result)
+
+    def _mean(self, value: ir.Value) -> ir.Value:
+        """Over the last axis; the axes are an attribute before opset 18 and an input since."""
+        if (self.graph.opset_imports.get("") or 1) < 18:
+            return self._before("ReduceMean", value, axes=[-1], keepdims=1)
+        axes = ir.Value(name=self._name(), const_value=ir.tensor(np.asarray([-1], np.int64)))
+        return self._before("ReduceMean", value, self._register(axes), keepdims=1)
+
+    def _constant(self, like: ir.Value, content: float | npt.NDArray[np.bool_]) -> ir.Value:
+        dtype = like.dtype or ir.DataType.FLOAT
+        array = np.asarray(content).astype(dtype.numpy())
+        return self._register(ir.Value(name=self._name(), const_value=ir.tensor(array, dtype=dtype)))
+
+    def _register(self, value: ir.Value) -> ir.Value:
+        tensor = value.const_value
+        assert tensor is not None
+        value.shape, value.dtype = ir.Shape(tensor.shape.numpy()), tensor.dtype
+        self.graph.register_initializer(value)
+        return value
+
+    def _before(self, kind: str, *inputs: ir.Value, **attributes: int | list[int]) -> ir.Value:
+        node = ir.node(kind, list(inputs), attributes, name=self._name())
+        node.outputs[0].name, node.outputs[0].type = self._name(), inputs[0].type
+        self.graph.insert_before(self.node, node)
+        return node.outputs[0]
+
+    def _after(self, kind: str, *inputs: ir.Value) -> ir.Value:
+        node = ir.node(kind, list(inputs), name=self._name())
+        node.outputs[0].name, node.outputs[0].type = self._name(), inputs[0].type
+        self.graph.insert_after(self.node, node)
+        return node.outputs[0]
+
+    def _replace(self, result: ir.Value) -> None:
+        """Let whoever reads the node's output read this instead."""
+        output = self.node.outputs[0]
+        self.stand_ins[output.name or ""] = result
+        for use in list(output.uses()):
+            if use.node is not result.producer():
+                use.node.replace_input_with(use.idx, result)
+        for position, value in enumerate(self.graph.outputs):
+            if value is output:
+                result.name, output.name = output.name, self._name()
+                result.shape, result.type = output.shape, output.type
+                self.graph.outputs[position] = result
+
+    def _name(self) -> str:
+        self.count += 1
+        return f"{self.stem}.{self.count}"
