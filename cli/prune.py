@@ -21,7 +21,7 @@ Criterion = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="second-order, magnitude, l1, activation, apoz, variance, wanda, similarity, random, or "
+        help="second-order, output, magnitude, l1, activation, apoz, variance, wanda, similarity, random, or "
         "file.py:function.",
     ),
 ]

@@ -35,6 +35,10 @@ class Curve:
     order: npt.NDArray[np.int64]
     cost: Vector
 
+    def scaled(self, factor: float) -> Curve:
+        """The same order at other costs."""
+        return self if factor == 1.0 else Curve(self.order, self.cost * factor)
+
 
 NEEDS_MOMENTS = frozenset({"activation", "apoz"})
 """Criteria that look at statistics which the repair does not need."""
@@ -200,6 +204,7 @@ def chance(group: Group, evidence: Evidence, depth: int) -> Curve:
 
 CRITERION_TABLE: dict[str, Criterion] = {
     "second-order": second_order,
+    "output": second_order,  # within a group; between groups the outputs decide, see :mod:`.sensitivity`
     "magnitude": magnitude,
     "l1": l1,
     "activation": activation,

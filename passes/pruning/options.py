@@ -12,6 +12,7 @@ from ...core.errors import UsageError
 
 CRITERIA = (
     "second-order",
+    "output",
     "magnitude",
     "l1",
     "activation",

@@ -43,11 +43,14 @@ class Round:
         neurons_cut: Neurons taken out.
         proof: Masked original against cut model; None where nothing was cut.
         repairs: What the repair of each consumer gave.
+        output_error: How far the outputs are from the original's on samples held out from the repair, as a share of
+            their variance; None where the criterion does not look at them.
     """
 
     neurons_cut: int
     proof: Proof | None
     repairs: tuple[RepairGain, ...]
+    output_error: float | None = None
 
 
 @dataclass

@@ -20,12 +20,13 @@ from ..coupling import Coupling, Group, Kept, analyze, cut_classes
 from .allocation import allocate_global, allocate_local, allowed_widths, same_share
 from .consumers import Consumer, find_consumers
 from .costing import CostModel, Widths, macs_model, params_model
-from .criteria import CRITERION_TABLE, NEEDS_MOMENTS, Curve, Evidence, scored_by
+from .criteria import CRITERION_TABLE, NEEDS_MOMENTS, Curve, Evidence, scored_by, second_order
 from .masking import masked
 from .options import WITHOUT_SAMPLES, PruneOptions
 from .proof import prove_cut
 from .repair import repair_consumers
 from .report import PruneReport, Round, frozen_reasons, plan_groups, worst_proof
+from .sensitivity import TRIAL_SHARE, OutputProbe, sensitivities, split_off
 from .statistics import InputStatistics, collect_inputs, refuse_non_finite
 
 Progress = Callable[[int, int], None]
@@ -76,6 +77,10 @@ class StructuredPruningPass(GraphPass):
         self.progress = progress or (lambda done, total: None)
         self.plan_only = plan_only
         self.random = np.random.default_rng(options.seed)
+        self.fitting, self.held_out = (
+            split_off(data, options.seed) if data and options.criterion == "output" else (data, data)
+        )
+        self.probe: OutputProbe | None = None
         self.report: PruneReport = PruneReport(self.name)
 
     def rewrite(self, model: ir.Model) -> bool:
@@ -92,6 +97,8 @@ class StructuredPruningPass(GraphPass):
                 remedy="see `sardonyx inspect --coupling` for every reason",
             )
         self.report.skipped = frozen_reasons(first, excluded)
+        if self.options.criterion == "output" and self.held_out is not None:
+            self.probe = OutputProbe(model, self.held_out, self.runner)
         costs = self._cost_model(model, first, groups)
         full = costs.total(costs.full)
         widths = {g.name: g.size for g in groups}
@@ -175,7 +182,8 @@ class StructuredPruningPass(GraphPass):
         costs = self._cost_model(model, coupling, groups)
         statistics = self._statistics(model, coupling)
         evidence = Evidence(coupling, statistics, self.options.compensate, self.random)
-        curves, widths = self._choose(groups, evidence, costs, share, full, sizes)
+        factors = self._factors(model, coupling, groups, evidence, sizes)
+        curves, widths = self._choose(groups, evidence, factors, costs, share, full, sizes)
         cut = [g.classes[c.order[: g.size - int(w)]] for g, c, w in zip(groups, curves, widths, strict=True)]
         labels = np.concatenate(cut) if cut else np.zeros(0, dtype=np.int64)
         if len(labels) and not self.plan_only:
@@ -186,10 +194,35 @@ class StructuredPruningPass(GraphPass):
         ladder = allowed_widths(original, self.multiple, self.options.min_width)
         return [group.size, *(w for w in ladder if w < group.size)]
 
+    def _factors(
+        self,
+        model: ir.Model,
+        coupling: Coupling,
+        groups: list[Group],
+        evidence: Evidence,
+        sizes: dict[str, int],
+    ) -> list[float]:
+        """What the outputs say that each group's reconstruction costs: a factor for its curve."""
+        if self.probe is None:
+            return [1.0] * len(groups)
+        ladders = [self._widths(g, sizes.get(g.name, g.size)) for g in groups]
+        trials = []
+        for group, ladder in zip(groups, ladders, strict=True):
+            wanted = (1 - TRIAL_SHARE) * group.size
+            depth = group.size - min(ladder[1:] or ladder, key=lambda w: abs(w - wanted))
+            trials.append((group, second_order(group, evidence, depth), depth))
+        grown = sensitivities(model, coupling, trials, evidence.statistics, self.probe)
+        self.progress(len(self.report.rounds), self.options.steps)
+        return [
+            growth / max(float(curve.cost[depth]), 1e-12) if depth else 1.0
+            for growth, (_, curve, depth) in zip(grown, trials, strict=True)
+        ]
+
     def _choose(
         self,
         groups: list[Group],
         evidence: Evidence,
+        factors: list[float],
         costs: CostModel,
         share: float,
         full: float,
@@ -203,7 +236,10 @@ class StructuredPruningPass(GraphPass):
         widths = costs.full
         for options in (self._shallow(ladders, share * full / costs.total(costs.full)), ladders):
             depths = [group.size - o[-1] for group, o in zip(groups, options, strict=True)]
-            curves = [criterion(g, evidence, depth) for g, depth in zip(groups, depths, strict=True)]
+            curves = [
+                criterion(g, evidence, depth).scaled(factor)
+                for g, depth, factor in zip(groups, depths, factors, strict=True)
+            ]
             widths = self._allocate(curves, costs, share, full, options, originals)
             if self.options.ratio is not None or options == ladders or costs.total(widths) <= share * full:
                 break
@@ -221,12 +257,12 @@ class StructuredPruningPass(GraphPass):
 
     def _statistics(self, model: ir.Model, coupling: Coupling) -> dict[Consumer, InputStatistics]:
         needed = self.options.compensate or self.options.criterion not in WITHOUT_SAMPLES
-        if self.data is None or not needed:
+        if self.fitting is None or not needed:
             return {}
         consumers = find_consumers(coupling)
         wanted = callable(self.options.criterion) or self.options.criterion in NEEDS_MOMENTS
         return collect_inputs(
-            model, coupling, consumers, self.data, self.runner, self.options.seed, with_moments=wanted
+            model, coupling, consumers, self.fitting, self.runner, self.options.seed, with_moments=wanted
         )
 
     def _allocate(
@@ -257,7 +293,8 @@ class StructuredPruningPass(GraphPass):
         proof = None
         if reference is not None and self.data is not None:
             proof = prove_cut(reference, model, self.data, self.runner)
-        self.report.rounds.append(Round(len(cut), proof, tuple(repairs)))
+        error = None if self.probe is None else self.probe.error(model)
+        self.report.rounds.append(Round(len(cut), proof, tuple(repairs), error))
 
 
 def sample_shapes_of(data: CalibrationData | None) -> dict[str, tuple[int, ...]] | None:
