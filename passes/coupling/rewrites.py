@@ -155,6 +155,22 @@ def _recurrent(node: ir.Node, kept: Masks) -> None:
         node.attributes["hidden_size"] = ir.AttrInt64("hidden_size", int(mask.sum()))
 
 
+def _attention(node: ir.Node, kept: Masks) -> None:
+    """The number of heads, and of lanes where they are stated, count what stays."""
+    name = "num_heads" if "num_heads" in node.attributes else "q_num_heads"
+    heads = node.attributes.get_int(name, 0)
+    mask = kept.mask(node.outputs[0], _rank(node.outputs[0]) - 1)
+    if mask is None or not heads:
+        return
+    left = int(mask.reshape(heads, -1).any(1).sum())
+    for attribute in ("num_heads", "q_num_heads", "kv_num_heads"):
+        if attribute in node.attributes:
+            node.attributes[attribute] = ir.AttrInt64(attribute, left)
+    if "qkv_hidden_sizes" in node.attributes:
+        sizes = [size * left // heads for size in node.attributes["qkv_hidden_sizes"].as_ints()]
+        node.attributes["qkv_hidden_sizes"] = ir.AttrInt64s("qkv_hidden_sizes", sizes)
+
+
 def _resize(node: ir.Node, kept: Masks) -> None:
     if len(node.inputs) > 3 and node.inputs[3] is not None:
         _rewrite_sizes(node, kept, index=3)
@@ -199,12 +215,16 @@ def _size(value: ir.Value, axis: int) -> int:
 
 
 REWRITES: dict[str, Callable[[ir.Node, Masks], None]] = {
+    "Attention": _attention,
     "Conv": _conv,
+    "ConvInteger": _conv,
     "ConvTranspose": _conv,
     "Expand": _expand,
     "GRU": _recurrent,
     "Gather": _gather,
     "LSTM": _recurrent,
+    "MultiHeadAttention": _attention,
+    "QLinearConv": _conv,
     "RNN": _recurrent,
     "Reshape": _reshape,
     "Resize": _resize,

@@ -15,6 +15,9 @@ from ..coupling import Contraction, Coupling, Kept
 
 _SMALLEST_EPSILON = 1e-5
 
+_ZERO_POINT_BEHIND = dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), 2)
+"""How far behind a quantized input its zero-point stands."""
+
 
 def masked(model: ir.Model, coupling: Coupling, kept: Kept) -> ir.Model:
     """A copy of a graph in which every sum and every mean leaves the cut neurons out.
@@ -58,17 +61,34 @@ class _Masking:
         source = next(v for v in self.node.inputs if v is not None and (v is read or v.name == wanted))
         shape = [1] * rank
         shape[contraction.axis] = len(mask)
+        if source.dtype is not None and not source.dtype.is_floating_point():
+            self._feed(source, self._zeroed(source, mask.reshape(shape)))
+            return
         ones = self._constant(source, mask.reshape(shape))
         product = self._before("Mul", source, ones)
         share = float(mask.mean())
         if contraction.is_mean and self.node.op_type != "ReduceMean":
             self._normalize(product, ones, share)
             return
+        self._feed(source, product)
+        if contraction.is_mean:
+            self._replace(self._after("Div", self.node.outputs[0], self._constant(source, share)))
+
+    def _feed(self, source: ir.Value, product: ir.Value) -> None:
+        """Let the node read one value instead of another."""
         for position, value in enumerate(self.node.inputs):
             if value is source:
                 self.node.replace_input_with(position, product)
-        if contraction.is_mean:
-            self._replace(self._after("Div", self.node.outputs[0], self._constant(source, share)))
+
+    def _zeroed(self, source: ir.Value, mask: npt.NDArray[np.bool_]) -> ir.Value:
+        """A quantized tensor with its zero-point where neurons go."""
+        chosen = self._register(ir.Value(name=self._name(), const_value=ir.tensor(mask)))
+        place = _ZERO_POINT_BEHIND.get(self.node.op_type, 0)
+        index = list(self.node.inputs).index(source) + place
+        zero = self.node.inputs[index] if place and index < len(self.node.inputs) else None
+        result = self._before("Where", chosen, source, zero or self._constant(source, 0.0))
+        result.type = source.type
+        return result
 
     def _normalize(self, product: ir.Value, ones: ir.Value, share: float) -> None:
         """LayerNormalization or RMSNormalization over the last axis, written out over what stays."""

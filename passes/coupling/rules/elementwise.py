@@ -27,7 +27,7 @@ def broadcast(node: ir.Node, e: Emitter, option: int) -> None:
         if len(sizes) > len(dims):
             raise FreezeError("shape-mismatch", "an operand has more axes than the output")
         for axis, size in enumerate(sizes):
-            _tie_operand(e, operand, axis, size, output, axis + len(dims) - len(sizes))
+            tie_operand(e, operand, axis, size, output, axis + len(dims) - len(sizes))
 
 
 def prelu(node: ir.Node, e: Emitter, option: int) -> None:
@@ -35,9 +35,19 @@ def prelu(node: ir.Node, e: Emitter, option: int) -> None:
     broadcast(node, e, option)
 
 
-def _tie_operand(
+def tie_operand(
     e: Emitter, operand: ir.Value, axis: int, size: int | str | None, output: ir.Value, out_axis: int
 ) -> None:
+    """Tie an operand's axis to the output's axis that it broadcasts to.
+
+    Args:
+        e: What is written to.
+        operand: The operand.
+        axis: Its axis.
+        size: The size of that axis, as far as it is known.
+        output: The result.
+        out_axis: The result's axis.
+    """
     target = e.dims(output)[out_axis]
     if size == 1 and target != 1:
         return

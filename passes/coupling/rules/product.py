@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ..emitter import Contraction, Emitter, FreezeError
-from .elementwise import _tie_operand
+from .elementwise import tie_operand
 
 
 def gemm(node: ir.Node, e: Emitter, option: int) -> None:
@@ -21,7 +21,7 @@ def gemm(node: ir.Node, e: Emitter, option: int) -> None:
     if bias is not None:
         sizes = e.dims(bias)
         for axis, size in enumerate(sizes):
-            _tie_operand(e, bias, axis, size, output, axis + 2 - len(sizes))
+            tie_operand(e, bias, axis, size, output, axis + 2 - len(sizes))
 
 
 def matmul(node: ir.Node, e: Emitter, option: int) -> None:
@@ -36,7 +36,7 @@ def matmul(node: ir.Node, e: Emitter, option: int) -> None:
     e.tie_axes(output, -1, right, -1)
     for operand, rank in ((left, a), (right, b)):
         for axis in range(rank - 2):
-            _tie_operand(e, operand, axis, e.dims(operand)[axis], output, axis + y - rank)
+            tie_operand(e, operand, axis, e.dims(operand)[axis], output, axis + y - rank)
 
 
 def einsum(node: ir.Node, e: Emitter, option: int) -> None:

@@ -49,6 +49,20 @@ def layer_normalization(node: ir.Node, e: Emitter, option: int) -> None:
                 e.tie_axes(value, axis, source, axis + shift)
 
 
+def skip_layer_normalization(node: ir.Node, e: Emitter, option: int) -> None:
+    """``com.microsoft.SkipLayerNormalization(input, skip, gamma, beta, bias)``: a sum, normalised over the last axis."""
+    source = e.need(0)
+    rank = len(e.dims(source))
+    for value in (*node.inputs, *node.outputs):
+        if value is None or not value.name or not e.dims(value):
+            continue
+        for axis in range(len(e.dims(value))):
+            same = e.dims(value)[axis] == e.dims(source)[axis + rank - len(e.dims(value))]
+            if same:
+                e.tie_axes(value, axis, source, axis + rank - len(e.dims(value)))
+    e.pin_axis(source, rank - 1, "approximate", "mean and variance over this axis would change")
+
+
 def group_normalization(node: ir.Node, e: Emitter, option: int) -> None:
     """The statistics run over channels of a group: the channels are frozen."""
     source, output = e.need(0), node.outputs[0]

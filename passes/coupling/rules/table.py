@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ..emitter import Emitter
-from . import convolution, elementwise, layout, product, recurrent, selection, statistics
+from . import (
+    attention,
+    convolution,
+    elementwise,
+    integer,
+    layout,
+    product,
+    recurrent,
+    selection,
+    statistics,
+)
 
 
 def _single(node: ir.Node, e: Emitter) -> int:
@@ -53,10 +63,13 @@ _ONNX: dict[str, Rule] = {
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax", "LpNormalization"), Rule(statistics.along_axis)),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), Rule(statistics.layer_normalization)),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), Rule(statistics.quantize_linear)),
+    "Attention": Rule(attention.attention_onnx),
     "BatchNormalization": Rule(statistics.batch_normalization),
     "Concat": Rule(selection.concat),
     "Conv": Rule(convolution.conv, convolution.conv_options),
+    "ConvInteger": Rule(integer.conv_integer, integer.conv_options),
     "ConvTranspose": Rule(convolution.conv_transpose, convolution.conv_options),
+    "DynamicQuantizeLinear": Rule(integer.dynamic_quantize),
     "DepthToSpace": Rule(layout.depth_to_space),
     "Einsum": Rule(product.einsum),
     "Expand": Rule(layout.expand),
@@ -67,7 +80,10 @@ _ONNX: dict[str, Rule] = {
     "InstanceNormalization": Rule(statistics.instance_normalization),
     "LRN": Rule(statistics.channel_neighbours),
     "MatMul": Rule(product.matmul),
+    "MatMulInteger": Rule(integer.matmul_integer),
     "Pad": Rule(selection.pad),
+    "QLinearConv": Rule(integer.qlinear_conv, integer.conv_options),
+    "QLinearMatMul": Rule(integer.qlinear_matmul),
     "Reshape": Rule(layout.reshape, layout.reshape_options),
     "Resize": Rule(statistics.resize),
     "Shape": Rule(selection.shape),
@@ -80,10 +96,22 @@ _ONNX: dict[str, Rule] = {
     "Unsqueeze": Rule(layout.unsqueeze),
 }
 
+_MICROSOFT: dict[str, Rule] = {
+    "Attention": Rule(attention.attention),
+    "BiasGelu": Rule(elementwise.broadcast),
+    "FastGelu": Rule(elementwise.broadcast),
+    "Gelu": Rule(elementwise.unary),
+    "MultiHeadAttention": Rule(attention.multi_head_attention),
+    "QLinearAdd": Rule(integer.qlinear_binary),
+    "QLinearLeakyRelu": Rule(integer.qlinear_unary),
+    "QLinearMul": Rule(integer.qlinear_binary),
+    "QLinearSigmoid": Rule(integer.qlinear_unary),
+    "QuickGelu": Rule(elementwise.unary),
+    "SkipLayerNormalization": Rule(statistics.skip_layer_normalization),
+}
+
 RULES: dict[tuple[str, str], Rule] = {
     **{("", name): rule for name, rule in _ONNX.items()},
-    ("com.microsoft", "Gelu"): Rule(elementwise.unary),
-    ("com.microsoft", "FastGelu"): Rule(elementwise.unary),
-    ("com.microsoft", "QuickGelu"): Rule(elementwise.unary),
+    **{("com.microsoft", name): rule for name, rule in _MICROSOFT.items()},
 }
 """Rules by domain and operator."""
