@@ -17,6 +17,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from ..core.shapes import refine_node_shapes
+from .constants import add_constant
 from .folding import constant
 
 Element: TypeAlias = int | float | bool | str | None
@@ -114,15 +115,7 @@ def _put(node: ir.Node, index: int, array: npt.NDArray[np.generic]) -> None:
     graph = node.graph
     if not isinstance(graph, ir.Graph):
         raise TypeError("only nodes of the main graph are folded")
-    stem = f"{node.outputs[0].name}_size{index}"
-    name, count = stem, 0
-    while name in graph.initializers:
-        count += 1
-        name = f"{stem}_{count}"
-    value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-    value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
-    graph.register_initializer(value)
-    node.replace_input_with(index, value)
+    node.replace_input_with(index, add_constant(graph, f"{node.outputs[0].name}_size{index}", array))
 
 
 def _follow(node: ir.Node, known: Mapping[ir.Value, Vector]) -> Vector | None:

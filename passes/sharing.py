@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from .constants import add_constant
+
 
 def separate_vectors(model: ir.Model) -> int:
     """Give every layer a copy of its own of the vectors that it reads, of a weight's parameters up to rank 1.
@@ -38,10 +40,8 @@ def separate_vectors(model: ir.Model) -> int:
             ):
                 continue
             copies += 1
-            name = _free_name(model.graph, f"{root.name}_{node.outputs[0].name}")
-            own = ir.Value(name=name, const_value=ir.tensor(root.const_value.numpy(), name=name))
-            own.shape, own.type = root.shape, root.type
-            model.graph.register_initializer(own)
+            stem = f"{root.name}_{node.outputs[0].name}"
+            own = add_constant(model.graph, stem, root.const_value.numpy(), root.const_value.dtype)
             node.replace_input_with(index, own)
     return copies
 
@@ -56,11 +56,3 @@ def _root(value: ir.Value | None) -> ir.Value | None:
 def _readers(value: ir.Value) -> int:
     """How many inputs of nodes read a value, through Identity nodes."""
     return sum(_readers(use.node.outputs[0]) if use.node.op_type == "Identity" else 1 for use in value.uses())
-
-
-def _free_name(graph: ir.Graph, stem: str) -> str:
-    name, count = stem, 0
-    while name in graph.initializers:
-        count += 1
-        name = f"{stem}_{count}"
-    return name

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from ..constants import add_constant
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -192,15 +194,8 @@ def _replace(node: ir.Node, index: int, content: npt.NDArray[np.int64] | npt.NDA
     """Give the node a constant of its own: the old one may serve other nodes."""
     graph = _graph_of(node)
     stem = f"{node.outputs[0].name}.{('', 'size', 'end', 'sizes')[min(index, 3)]}"
-    name, count = stem, 0
-    while name in graph.initializers:
-        count += 1
-        name = f"{stem}{count}"
     array = content if content.dtype == np.bool_ else content.astype(np.int64)
-    value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-    value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
-    graph.register_initializer(value)
-    node.replace_input_with(index, value)
+    node.replace_input_with(index, add_constant(graph, stem, array))
 
 
 def _rank(value: ir.Value) -> int:

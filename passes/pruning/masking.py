@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from ..constants import add_constant
 from ..coupling import Contraction, Coupling, Kept
 
 _SMALLEST_EPSILON = 1e-5
@@ -82,7 +83,7 @@ class _Masking:
 
     def _zeroed(self, source: ir.Value, mask: npt.NDArray[np.bool_]) -> ir.Value:
         """A quantized tensor with its zero-point where neurons go."""
-        chosen = self._register(ir.Value(name=self._name(), const_value=ir.tensor(mask)))
+        chosen = add_constant(self.graph, self._name(), mask)
         place = _ZERO_POINT_BEHIND.get(self.node.op_type, 0)
         index = list(self.node.inputs).index(source) + place
         zero = self.node.inputs[index] if place and index < len(self.node.inputs) else None
@@ -109,20 +110,12 @@ class _Masking:
         """Over the last axis; the axes are an attribute before opset 18 and an input since."""
         if (self.graph.opset_imports.get("") or 1) < 18:
             return self._before("ReduceMean", value, axes=[-1], keepdims=1)
-        axes = ir.Value(name=self._name(), const_value=ir.tensor(np.asarray([-1], np.int64)))
-        return self._before("ReduceMean", value, self._register(axes), keepdims=1)
+        axes = add_constant(self.graph, self._name(), np.asarray([-1], np.int64))
+        return self._before("ReduceMean", value, axes, keepdims=1)
 
     def _constant(self, like: ir.Value, content: float | npt.NDArray[np.bool_]) -> ir.Value:
         dtype = like.dtype or ir.DataType.FLOAT
-        array = np.asarray(content).astype(dtype.numpy())
-        return self._register(ir.Value(name=self._name(), const_value=ir.tensor(array, dtype=dtype)))
-
-    def _register(self, value: ir.Value) -> ir.Value:
-        tensor = value.const_value
-        assert tensor is not None
-        value.shape, value.dtype = ir.Shape(tensor.shape.numpy()), tensor.dtype
-        self.graph.register_initializer(value)
-        return value
+        return add_constant(self.graph, self._name(), np.asarray(content).astype(dtype.numpy()), dtype)
 
     def _before(self, kind: str, *inputs: ir.Value, **attributes: int | list[int]) -> ir.Value:
         node = ir.node(kind, list(inputs), attributes, name=self._name())
