@@ -22,6 +22,7 @@ from ..core.shapes import infer_shapes
 from ..core.tensors import input_specs, output_specs
 from .base import GraphPass
 from .folding import fold_affine
+from .picking import pick_before_joining
 from .recurrent_states import drop_zero_states
 from .shape_values import fold_shape_values
 from .sharing import separate_vectors
@@ -82,6 +83,7 @@ class CleanupPass(GraphPass):
         _run(model, _preparation())
         infer_shapes(model)  # of what was inlined
         fold_shape_values(model)
+        pick_before_joining(model)
         separate_vectors(model)
         _run(model, _simplification())
         drop_zero_states(model)

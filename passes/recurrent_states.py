@@ -27,8 +27,8 @@ def drop_zero_states(model: ir.Model) -> int:
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
         if node.op_type not in _LAYERS or node.domain not in {"", "ai.onnx"}:
             continue
-        for index in _FIRST_STATES[: len(node.inputs) - _FIRST_STATES[0]]:
-            value = node.inputs[index]
+        for index in _FIRST_STATES:
+            value = node.inputs[index] if index < len(node.inputs) else None
             if value is not None and _is_zero(value):
                 node.replace_input_with(index, None)
                 dropped += 1

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .formats import count, size, times
+from .labels import place_labels
 from .model import Curve, Layer, RunReport, Stage
 from .palette import PRINT, Palette
 from .safe_text import clean
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _WIDE, _HIGH = 5.2, 3.3
 """Inches; small, so that text keeps its size on a phone."""
+
+_SMALL = 9
+"""Points of a label's letters."""
 
 _NAME = 22
 """Characters of a name inside a plot."""
@@ -41,15 +45,17 @@ def pareto_figure(report: RunReport, colors: Palette) -> Figure:
     timed = [s for s in stages if s.latency]
     factor = 100.0 if report.is_share else 1.0
     if len(timed) > 1:
-        _pareto_points(axes, timed, [_speed(s) for s in timed], factor, report, colors)
+        stages = timed
+        places = _pareto_points(axes, stages, [_speed(s) for s in stages], factor, report, colors)
         axes.set_xlabel(f"times as fast as {clean(timed[0].name, _NAME)} (batch {timed[0].latency[0].batch})")
     else:
         base = stages[0].size_bytes or 1
         points = [(base / (s.size_bytes or base), None, None) for s in stages]
-        _pareto_points(axes, stages, points, factor, report, colors)
+        places = _pareto_points(axes, stages, points, factor, report, colors)
         axes.set_xlabel(f"times as small as {clean(stages[0].name, _NAME)}")
     axes.set_ylabel(f"{clean(report.metric, _NAME)}{' (%)' if report.is_share else ''}")
     axes.margins(0.2, 0.25)
+    _label_points(figure, axes, [clean(s.name, _NAME) for s in stages], places, colors)
     return figure
 
 
@@ -181,8 +187,8 @@ def _pareto_points(
     factor: float,
     report: RunReport,
     colors: Palette,
-) -> None:
-    """One point a stage with both intervals, joined in the order of the stages."""
+) -> list[tuple[float, float]]:
+    """One point a stage with both intervals, joined in the order of the stages; returns where they are."""
     heights = [factor * s.accuracy.value for s in stages if s.accuracy is not None]
     axes.plot([p[0] for p in positions], heights, color=colors.soft, linewidth=1.2, zorder=1)
     for stage, (x, low, high), y in zip(stages, positions, heights, strict=True):
@@ -195,8 +201,25 @@ def _pareto_points(
                 [x, x], [factor * a.low, factor * a.high], color=tone, linewidth=1.2, alpha=0.6, zorder=2
             )
         axes.plot([x], [y], "o", color=tone, markersize=7, zorder=3)
-        text = clean(stage.name, _NAME)
-        axes.annotate(text, (x, y), (6, 6), textcoords="offset points", color=colors.ink, fontsize=9)
+    return [(x, y) for (x, _, _), y in zip(positions, heights, strict=True)]
+
+
+def _label_points(
+    figure: Figure,
+    axes: Axes,
+    names: Sequence[str],
+    places: Sequence[tuple[float, float]],
+    colors: Palette,
+) -> None:
+    """Name each point, once it is known where on the page the points are."""
+    figure.draw_without_rendering()
+    inch = figure.dpi / 72
+    points = [(float(x) / inch, float(y) / inch) for x, y in axes.transData.transform(list(places))]
+    offsets = place_labels(points, [(0.56 * _SMALL * len(name), 1.2 * _SMALL) for name in names])
+    for name, place, offset in zip(names, places, offsets, strict=True):
+        axes.annotate(
+            name, place, offset, textcoords="offset points", color=colors.ink, fontsize=_SMALL, zorder=4
+        )
 
 
 def _bars(

@@ -25,3 +25,9 @@ def test_only_zeros_are_left_out(how: str, dropped: int) -> None:
     assert drop_zero_states(model) == dropped
     left = [v for v in list(model.graph)[-1].inputs if v is not None]
     assert len(left) == 3 + (how == "ones")
+
+
+def test_a_layer_with_few_inputs_is_left_alone() -> None:
+    n = Net((5, 2, 8))
+    n.op("LSTM", n.x, n.rand(1, 16, 8), n.rand(1, 16, 4), n.rand(1, 32), outputs=2, hidden_size=4)
+    assert drop_zero_states(n.model(n.nodes[-1].outputs[0])) == 0
