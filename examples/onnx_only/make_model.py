@@ -14,7 +14,7 @@ import onnx_ir as ir
 import sardonyx as sx
 from sklearn.neural_network import MLPClassifier
 
-WIDTHS = (1024, 1024)
+WIDTHS = (512, 512)
 
 
 def main() -> None:
