@@ -22,6 +22,7 @@ from ..core.shapes import infer_shapes
 from ..core.tensors import input_specs, output_specs
 from .base import GraphPass
 from .folding import fold_affine
+from .one_dimension import lay_flat
 from .picking import pick_before_joining
 from .recurrent_states import drop_zero_states
 from .shape_values import fold_shape_values
@@ -66,7 +67,8 @@ class CleanupPass(GraphPass):
        :data:`FOLD_INPUT_ELEMENTS` and :data:`FOLD_OUTPUT_ELEMENTS`.
     3. Exact rewrite rules of onnxscript remove no-ops, join successive reshapes, and move Pad into Conv.
     4. First states of recurrent layers that are zero are left out; normalizations and channel-wise constants are folded into the linear operator before them.
-    5. Identities, repeated expressions and unused nodes go; names are made unique; nodes are sorted.
+    5. Networks of one dimension are laid along the last axis, where kernels are faster.
+    6. Identities, repeated expressions and unused nodes go; names are made unique; nodes are sorted.
 
     Equal weights stay apart, and vectors that an exporter had merged are given back to each layer, so that pruning
     does not couple two layers whose biases happen to be equal.
@@ -88,6 +90,9 @@ class CleanupPass(GraphPass):
         _run(model, _simplification())
         drop_zero_states(model)
         changes, self.report.skipped = fold_affine(model)
+        infer_shapes(model)
+        if lay_flat(model):
+            _run(model, [RewritePass(_RULES)])  # joins the exchange of axes with what stands beside it
         _run(model, _finish())
         _restore_types(model, types)
         if interface != (input_specs(model), output_specs(model)):

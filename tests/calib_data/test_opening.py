@@ -34,7 +34,9 @@ def fashion(tmp_path):
     for prefix in ("train", "t10k"):
         for kind, array in (("images-idx3", PIXELS), ("labels-idx1", LABELS)):
             header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-            (tmp_path / f"{prefix}-{kind}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
+            (tmp_path / f"{prefix}-{kind}-ubyte.gz").write_bytes(
+                gzip.compress(header + array.tobytes(), mtime=0)
+            )
     return tmp_path
 
 
@@ -129,13 +131,13 @@ def test_fashion_mnist(fashion, split):
     ("content", "words"),
     [
         (b"not gzip", "not a whole idx file"),
-        (gzip.compress(b"\0\0\x08\x03" + bytes(4)), "not a whole idx file"),
-        (gzip.compress(b"\0\0\x0d\x03" + bytes(12)), "not an idx file of bytes"),
-        (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 60000, 28, 28)), "holds another number"),
-        (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 2**31, 28, 28)), "declares"),
-        (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 1, 2, 2) + bytes(4)), "do not fit together"),
+        (gzip.compress(b"\0\0\x08\x03" + bytes(4), mtime=0), "not a whole idx file"),
+        (gzip.compress(b"\0\0\x0d\x03" + bytes(12), mtime=0), "not an idx file of bytes"),
+        (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 60000, 28, 28), mtime=0), "holds another number"),
+        (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 2**31, 28, 28), mtime=0), "declares"),
+        (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 1, 2, 2) + bytes(4), mtime=0), "do not fit together"),
         (
-            gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 7, 28, 28) + PIXELS.tobytes())[:-20],
+            gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 7, 28, 28) + PIXELS.tobytes(), mtime=0)[:-20],
             "not a whole idx file",
         ),
     ],
