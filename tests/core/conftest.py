@@ -18,7 +18,7 @@ def parse(text: str = ADD, head: str = HEAD) -> onnx.ModelProto:
     return onnx.parser.parse_model(head + text)
 
 
-def _refuse(
+def _assert_refused(
     path: Path, *words: str, kind: type[SardonyxError], limits: Limits | None = None
 ) -> SardonyxError:
     """Open a file that must be refused: one line of cause with these words, one of remedy, nothing written."""
@@ -52,5 +52,5 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def refuse() -> Callable[..., SardonyxError]:
-    return _refuse
+def assert_refused() -> Callable[..., SardonyxError]:
+    return _assert_refused

@@ -64,8 +64,8 @@ def test_reads_from_a_folder_inside(external, tmp_path):
         "a\0b",
     ],
 )
-def test_refuses_locations_outside(external, refuse, location):
-    refuse(external(location=location), "'w'", "not inside the model's folder", kind=ModelError)
+def test_refuses_locations_outside(external, assert_refused, location):
+    assert_refused(external(location=location), "'w'", "not inside the model's folder", kind=ModelError)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_refuses_locations_outside(external, refuse, location):
         ({"location": None}, "not inside"),
     ],
 )
-def test_refuses_bad_entries(external, refuse, keys, words):
-    refuse(external(**keys), "'w'", words, kind=ModelError)
+def test_refuses_bad_entries(external, assert_refused, keys, words):
+    assert_refused(external(**keys), "'w'", words, kind=ModelError)
 
 
 def test_accepts_the_right_checksum(external, tmp_path):
@@ -124,9 +124,9 @@ def _folder(folder):
 
 
 @pytest.mark.parametrize("make", [_symlink, _parent_symlink, _hard_link, _pipe, _folder])
-def test_refuses_what_is_not_a_plain_file(external, refuse, tmp_path, make):
+def test_refuses_what_is_not_a_plain_file(external, assert_refused, tmp_path, make):
     location, words = make(tmp_path)
-    refuse(external(location=location), words, kind=ModelError)
+    assert_refused(external(location=location), words, kind=ModelError)
 
 
 def test_the_file_that_was_checked_is_the_file_that_is_read(external, tmp_path, monkeypatch):
@@ -146,13 +146,13 @@ def test_the_file_that_was_checked_is_the_file_that_is_read(external, tmp_path, 
         ModelArtifact.open(path)
 
 
-def test_limit_counts_every_tensor(external, refuse):
-    refuse(external(), "external data", kind=LimitError, limits=Limits(external_bytes=15))
+def test_limit_counts_every_tensor(external, assert_refused):
+    assert_refused(external(), "external data", kind=LimitError, limits=Limits(external_bytes=15))
 
 
-def test_one_tensor_with_data_twice(external, refuse):
+def test_one_tensor_with_data_twice(external, assert_refused):
     path = external()
     made = onnx.ModelProto.FromString(path.read_bytes())
     made.graph.initializer[0].raw_data = WEIGHT.tobytes()
     path.write_bytes(made.SerializeToString())
-    refuse(path, "both external and embedded", kind=ModelError)
+    assert_refused(path, "both external and embedded", kind=ModelError)

@@ -25,18 +25,18 @@ def test_counts_the_expansion_exactly(model, depth):
 
 
 @pytest.mark.parametrize("depth", [22, 60])
-def test_refuses_a_function_bomb(write, refuse, depth):
-    refuse(write(_doubling(depth)), "functions expanded", "the limit is 200,000", kind=LimitError)
+def test_refuses_a_function_bomb(write, assert_refused, depth):
+    assert_refused(write(_doubling(depth)), "functions expanded", "the limit is 200,000", kind=LimitError)
 
 
-def test_refuses_an_unused_bomb(write, refuse):
+def test_refuses_an_unused_bomb(write, assert_refused):
     text = _doubling(30).replace("y = d.f0(x)", "y = Relu(x)")
-    refuse(write(text), "functions expanded", kind=LimitError)
+    assert_refused(write(text), "functions expanded", kind=LimitError)
 
 
 @pytest.mark.parametrize("body", ["b = d.f0(a)", "p = d.f1(a)  b = d.f0(p)"])
-def test_refuses_recursion(write, refuse, body):
-    refuse(
+def test_refuses_recursion(write, assert_refused, body):
+    assert_refused(
         write(CALL + FUNCTION % (0, body) + FUNCTION % (1, "b = d.f0(a)")),
         "call themselves",
         "d::f0",
@@ -44,8 +44,8 @@ def test_refuses_recursion(write, refuse, body):
     )
 
 
-def test_refuses_a_long_chain_of_calls(write, refuse):
-    refuse(write(_chain(3000)), "depth of functions: 3,000", kind=LimitError)
+def test_refuses_a_long_chain_of_calls(write, assert_refused):
+    assert_refused(write(_chain(3000)), "depth of functions: 3,000", kind=LimitError)
 
 
 def test_functions_are_left_as_they_are(write):
@@ -53,12 +53,12 @@ def test_functions_are_left_as_they_are(write):
     assert sorted(key[1] for key in loaded.functions) == ["f0", "f1", "f2"]
 
 
-def test_refuses_a_function_defined_twice(write, refuse):
+def test_refuses_a_function_defined_twice(write, assert_refused):
     body = FUNCTION % (0, "b = Relu(a)")
-    refuse(write(CALL + body + body), "defined twice", kind=ModelError)
+    assert_refused(write(CALL + body + body), "defined twice", kind=ModelError)
 
 
-def test_refuses_a_dangling_value_in_a_function(write, refuse):
-    refuse(
+def test_refuses_a_dangling_value_in_a_function(write, assert_refused):
+    assert_refused(
         write(CALL + FUNCTION % (0, "b = Add(a, q)")), "'q' is not produced", "function 'f0'", kind=ModelError
     )

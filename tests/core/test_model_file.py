@@ -23,49 +23,51 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_says_what_the_file_looks_like(write, refuse, kind):
-    refuse(write(HEADS[kind]), "m.onnx looks like", kind, kind=ModelError)
+def test_says_what_the_file_looks_like(write, assert_refused, kind):
+    assert_refused(write(HEADS[kind]), "m.onnx looks like", kind, kind=ModelError)
 
 
-def test_names_a_torch_checkpoint(tmp_path, refuse):
+def test_names_a_torch_checkpoint(tmp_path, assert_refused):
     with zipfile.ZipFile(tmp_path / "m.onnx", "w") as archive:
         archive.writestr("model/data.pkl", b"\x80\x02}q\x00.")
-    refuse(tmp_path / "m.onnx", "a PyTorch checkpoint", kind=ModelError)
+    assert_refused(tmp_path / "m.onnx", "a PyTorch checkpoint", kind=ModelError)
 
 
-def test_empty_file(write, refuse):
-    refuse(write(b""), "empty model", kind=ModelError)
+def test_empty_file(write, assert_refused):
+    assert_refused(write(b""), "empty model", kind=ModelError)
 
 
-def test_truncated(write, model, refuse):
+def test_truncated(write, model, assert_refused):
     content = model().SerializeToString()
-    refuse(write(content[: len(content) // 2]), "corrupt", f"{len(content) // 2} bytes", kind=ModelError)
+    assert_refused(
+        write(content[: len(content) // 2]), "corrupt", f"{len(content) // 2} bytes", kind=ModelError
+    )
 
 
-def test_random_bytes(write, refuse):
-    refuse(write(b"\x08\x09" + bytes(range(255, 0, -1)) * 16), "corrupt", kind=ModelError)
+def test_random_bytes(write, assert_refused):
+    assert_refused(write(b"\x08\x09" + bytes(range(255, 0, -1)) * 16), "corrupt", kind=ModelError)
 
 
 @pytest.mark.parametrize("old", [b"Add", b"\x01x", b"\x01y"])
-def test_a_flipped_bit_in_a_name_is_corruption(write, model, refuse, old):
+def test_a_flipped_bit_in_a_name_is_corruption(write, model, assert_refused, old):
     damaged = model().SerializeToString().replace(old, old[:-1] + b"\xff")
-    refuse(write(damaged), "corrupt", kind=ModelError)
+    assert_refused(write(damaged), "corrupt", kind=ModelError)
 
 
-def test_folder(tmp_path, refuse):
-    refuse(tmp_path, "is a folder", kind=ModelError)
+def test_folder(tmp_path, assert_refused):
+    assert_refused(tmp_path, "is a folder", kind=ModelError)
 
 
-def test_named_pipe(tmp_path, refuse):
+def test_named_pipe(tmp_path, assert_refused):
     os.mkfifo(tmp_path / "m.onnx")
-    refuse(tmp_path / "m.onnx", "is a named pipe", kind=ModelError)
+    assert_refused(tmp_path / "m.onnx", "is a named pipe", kind=ModelError)
 
 
-def test_socket(tmp_path, refuse, monkeypatch):
+def test_socket(tmp_path, assert_refused, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("m.onnx")
-        refuse(tmp_path / "m.onnx", "is a socket", kind=ModelError)
+        assert_refused(tmp_path / "m.onnx", "is a socket", kind=ModelError)
 
 
 def test_device_and_missing():
@@ -86,5 +88,5 @@ def test_link_to_a_file_is_followed(write, tmp_path):
     assert ModelArtifact.open(tmp_path / "link.onnx").size_bytes > 0
 
 
-def test_size_limit(write, refuse):
-    refuse(write(), "the limit is 10", kind=LimitError, limits=Limits(file_bytes=10))
+def test_size_limit(write, assert_refused):
+    assert_refused(write(), "the limit is 10", kind=LimitError, limits=Limits(file_bytes=10))

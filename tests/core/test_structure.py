@@ -35,31 +35,31 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refuses(write, refuse, case):
+def test_refuses(write, assert_refused, case):
     text, words = REFUSED[case]
-    refuse(write(text), words, kind=ModelError)
+    assert_refused(write(text), words, kind=ModelError)
 
 
-def test_prints_the_cycle(write, refuse):
+def test_prints_the_cycle(write, assert_refused):
     path = write("g (float[4] x) => (float[4] y) { [n1] a = Add(x, b)  [n2] b = Relu(a)  [n3] y = Relu(b) }")
-    cause = refuse(path, "cycle", kind=ModelError).cause
+    cause = assert_refused(path, "cycle", kind=ModelError).cause
     assert "node 'n1' -> node 'n2' -> node 'n1'" in cause or "node 'n2' -> node 'n1' -> node 'n2'" in cause
 
 
-def test_duplicate_initializer(write, model, refuse):
+def test_duplicate_initializer(write, model, assert_refused):
     made = model()
     made.graph.initializer.append(made.graph.initializer[0])
-    refuse(write(made), "initializer 'w'", "twice", kind=ModelError)
+    assert_refused(write(made), "initializer 'w'", "twice", kind=ModelError)
 
 
-def test_no_graph(write, refuse):
-    refuse(write(onnx.ModelProto(ir_version=9)), "empty", kind=ModelError)
+def test_no_graph(write, assert_refused):
+    assert_refused(write(onnx.ModelProto(ir_version=9)), "empty", kind=ModelError)
 
 
-def test_training_info_is_not_dropped(write, model, refuse):
+def test_training_info_is_not_dropped(write, model, assert_refused):
     made = model()
     made.training_info.add()
-    refuse(write(made), "training_info", kind=ModelError)
+    assert_refused(write(made), "training_info", kind=ModelError)
 
 
 def test_unsorted_nodes_are_sorted_and_noted(write):

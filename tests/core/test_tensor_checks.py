@@ -33,25 +33,25 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refuses(model, write, refuse, case):
+def test_refuses(model, write, assert_refused, case):
     tensor, words = REFUSED[case]
     made = model()
     made.graph.initializer[0].CopyFrom(tensor)
-    refuse(write(made), "initializer 'w'", words, kind=ModelError)
+    assert_refused(write(made), "initializer 'w'", words, kind=ModelError)
 
 
-def test_refuses_too_many_elements(model, write, refuse):
+def test_refuses_too_many_elements(model, write, assert_refused):
     made = model()
     made.graph.initializer[0].CopyFrom(_tensor([2**20, 2**20], raw=b"\0"))
-    refuse(write(made), "elements of initializer 'w'", kind=LimitError)
+    assert_refused(write(made), "elements of initializer 'w'", kind=LimitError)
 
 
-def test_names_the_node_of_a_bad_constant(model, write, refuse):
+def test_names_the_node_of_a_bad_constant(model, write, assert_refused):
     made = model(
         "g (float[4] x) => (float[4] y) { [k] c = Constant <value = float[4] {1, 2, 3, 4}> ()  y = Add(x, c) }"
     )
     made.graph.node[0].attribute[0].t.dims[0] = 5
-    refuse(write(made), "attribute 'value' of node 'k'", kind=ModelError)
+    assert_refused(write(made), "attribute 'value' of node 'k'", kind=ModelError)
 
 
 @pytest.mark.parametrize("kind", [k for k in ir.DataType if k.name not in {"UNDEFINED", "STRING"}], ids=str)
