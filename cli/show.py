@@ -91,6 +91,12 @@ def show_prune(console: Console, result: Pruned, *, explain: bool = False) -> No
             f"time at batch {result.latency.batch}: {row.measured_ratio:.2f} of the uncut model's "
             f"({row.low_ratio:.2f} to {row.high_ratio:.2f}); multiply-accumulates predicted {predicted}"
         )
+    if report.corrections:
+        errors = [[c.error_before for c in report.corrections], [c.error_after for c in report.corrections]]
+        before, after = (sum(e) / len(e) for e in errors)
+        console.say(
+            f"{len(errors[0])} layers corrected: error of their outputs on held-out samples {before:.2%} -> {after:.2%}"
+        )
     cut = [g for g in report.plan if g.width_after < g.width_before]
     console.say(f"{len(cut)} of {len(report.plan)} groups cut, widths in multiples of {report.alignment}")
     if explain or console.verbose:

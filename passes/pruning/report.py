@@ -7,6 +7,7 @@ from typing import Any
 
 from ...core.reports import PassReport, Skip
 from ..coupling import Coupling, Group
+from .correction import CorrectionGain
 from .proof import Proof
 from .repair import RepairGain
 
@@ -61,6 +62,7 @@ class PruneReport(PassReport):
         plan: Every group with its width before and after.
         rounds: What each round did.
         proof: The worst of the rounds' proofs.
+        corrections: What bringing each layer's outputs back to the original's gave.
         alignment: The multiple that widths were kept at.
         budget: What was asked for and what came out, as shares.
     """
@@ -68,6 +70,7 @@ class PruneReport(PassReport):
     plan: list[GroupPlan] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     proof: Proof | None = None
+    corrections: list[CorrectionGain] = field(default_factory=list)
     alignment: int = 1
     budget: dict[str, Any] = field(default_factory=dict)
 

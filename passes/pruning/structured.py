@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from ...calib_data.data import CalibrationData
@@ -19,6 +20,7 @@ from ..base import GraphPass
 from ..coupling import Coupling, Group, Kept, analyze, cut_classes
 from .allocation import allocate_global, allocate_local, allowed_widths, same_share
 from .consumers import Consumer, find_consumers
+from .correction import correct_outputs
 from .costing import CostModel, Widths, macs_model, params_model
 from .criteria import CRITERION_TABLE, NEEDS_MOMENTS, Curve, Evidence, scored_by, second_order
 from .masking import masked
@@ -81,6 +83,7 @@ class StructuredPruningPass(GraphPass):
             split_off(data, options.seed) if data and options.criterion == "output" else (data, data)
         )
         self.probe: OutputProbe | None = None
+        self.alive: dict[tuple[str, int], npt.NDArray[np.int64]] = {}
         self.report: PruneReport = PruneReport(self.name)
 
     def rewrite(self, model: ir.Model) -> bool:
@@ -103,10 +106,15 @@ class StructuredPruningPass(GraphPass):
         full = costs.total(costs.full)
         widths = {g.name: g.size for g in groups}
         total = 1 if self.plan_only else self.options.steps
+        original = model.clone() if self.options.compensate and not self.plan_only else None
         for step in range(total):
             self.progress(step, total)
             share = self._share(step + 1, total)
             widths |= self._round(model, share, full, {g.name: g.size for g in groups})
+        if original is not None and self.data is not None and self.report.rounds:
+            self.report.corrections = correct_outputs(
+                model, original, self.alive, self.data, self.runner, seed=self.options.seed
+            )
         self.progress(total, total)
         self._fill_report(model, first, groups, widths, full)
         return bool(self.report.applied)
@@ -288,6 +296,7 @@ class StructuredPruningPass(GraphPass):
         kept = Kept(coupling, cut)
         repairs = repair_consumers(model, coupling, kept, statistics) if self.options.compensate else []
         reference = masked(model, coupling, kept) if self.data is not None else None
+        self._remember(model, kept)
         cut_classes(model, coupling, cut)
         infer_shapes(model)
         proof = None
@@ -295,6 +304,13 @@ class StructuredPruningPass(GraphPass):
             proof = prove_cut(reference, model, self.data, self.runner)
         error = None if self.probe is None else self.probe.error(model)
         self.report.rounds.append(Round(len(cut), proof, tuple(repairs), error))
+
+    def _remember(self, model: ir.Model, kept: Kept) -> None:
+        """Keep account of which indices at first are left on every axis that is cut."""
+        for name, value in model.graph.initializers.items():
+            for axis, mask in kept.axes(value).items():
+                before = self.alive.get((name, axis), np.arange(len(mask)))
+                self.alive[(name, axis)] = before[mask]
 
 
 def sample_shapes_of(data: CalibrationData | None) -> dict[str, tuple[int, ...]] | None:
