@@ -62,6 +62,7 @@ CHECKS: dict[str, Callable[[tuple[str, ...]], None]] = {
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.exit_code != 2], ids=str)
 def test_a_command_says_what_the_program_takes(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    assert command.words[0] in CHECKS
     CHECKS[command.words[0]](command.words[1:])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx_ir as ir
 
 from ..emitter import Emitter, FreezeError
@@ -18,21 +20,27 @@ def unary(node: ir.Node, e: Emitter, option: int) -> None:
 
 def broadcast(node: ir.Node, e: Emitter, option: int) -> None:
     """Right-aligned: an operand's axis of the output's size carries the output's ids, one of size 1 none."""
-    output = node.outputs[0]
+    tie_broadcast(e, [v for v in node.inputs if v is not None], node.outputs[0])
+
+
+def tie_broadcast(e: Emitter, operands: Sequence[ir.Value], output: ir.Value) -> None:
+    """Tie the axes of operands to those of what they broadcast to.
+
+    Args:
+        e: What is written to.
+        operands: The operands.
+        output: The result.
+
+    Raises:
+        FreezeError: An operand has more axes than the result.
+    """
     dims = e.dims(output)
-    for operand in node.inputs:
-        if operand is None:
-            continue
+    for operand in operands:
         sizes = e.dims(operand)
         if len(sizes) > len(dims):
             raise FreezeError("shape-mismatch", "an operand has more axes than the output")
         for axis, size in enumerate(sizes):
             tie_operand(e, operand, axis, size, output, axis + len(dims) - len(sizes))
-
-
-def prelu(node: ir.Node, e: Emitter, option: int) -> None:
-    """The slope broadcasts to the input, whose shape the output has."""
-    broadcast(node, e, option)
 
 
 def tie_operand(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ..emitter import Emitter, FreezeError
-from . import convolution, elementwise, product
-from .elementwise import tie_operand
+from . import convolution, product
+from .elementwise import tie_broadcast
 
 
 class _Shifted(Emitter):
@@ -57,17 +57,7 @@ def qlinear_matmul(node: ir.Node, e: Emitter, option: int) -> None:
 
 def qlinear_binary(node: ir.Node, e: Emitter, option: int) -> None:
     """``QLinearAdd`` and ``QLinearMul(A, As, Az, B, Bs, Bz, Cs, Cz)``: broadcasting."""
-    output = node.outputs[0]
-    dims = e.dims(output)
-    for operand in (e.need(0), e.need(3)):
-        sizes = e.dims(operand)
-        for axis, size in enumerate(sizes):
-            tie_operand(e, operand, axis, size, output, axis + len(dims) - len(sizes))
-
-
-def qlinear_unary(node: ir.Node, e: Emitter, option: int) -> None:
-    """``QLinearSigmoid`` and ``QLinearLeakyRelu(X, Xs, Xz, Ys, Yz)``."""
-    elementwise.unary(node, e, option)
+    tie_broadcast(e, [e.need(0), e.need(3)], node.outputs[0])
 
 
 def dynamic_quantize(node: ir.Node, e: Emitter, option: int) -> None:

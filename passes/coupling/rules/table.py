@@ -103,9 +103,9 @@ _MICROSOFT: dict[str, Rule] = {
     "Gelu": Rule(elementwise.unary),
     "MultiHeadAttention": Rule(attention.multi_head_attention),
     "QLinearAdd": Rule(integer.qlinear_binary),
-    "QLinearLeakyRelu": Rule(integer.qlinear_unary),
+    "QLinearLeakyRelu": Rule(elementwise.unary),
     "QLinearMul": Rule(integer.qlinear_binary),
-    "QLinearSigmoid": Rule(integer.qlinear_unary),
+    "QLinearSigmoid": Rule(elementwise.unary),
     "QuickGelu": Rule(elementwise.unary),
     "SkipLayerNormalization": Rule(statistics.skip_layer_normalization),
 }
