@@ -1,5 +1,7 @@
-# make demo | test | check | test-slow | clean. The first two set everything up on a fresh machine.
+# make demo | test | check | test-slow | fuzz | clean. The first two set everything up on a fresh machine.
 PYTHON ?= python3
+# Random graphs that `make fuzz` draws, new ones every time.
+EXAMPLES ?= 10000
 VENV ?= .venv
 EXTRAS ?= cpu,torch,demo,dev
 # INSTALL=no tests what VENV already holds (a wheel, say) instead of this checkout.
@@ -16,7 +18,7 @@ else
 READY := $(VENV)/.ready-$(KEY)
 endif
 
-.PHONY: demo test test-slow check lint types clean
+.PHONY: demo test test-slow fuzz check lint types clean
 
 demo: $(READY)
 	$(BIN)/sardonyx run examples/digits/recipe.toml -o out/digits --force
@@ -27,6 +29,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(READY)
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/passes/coupling/test_random_graphs.py --hypothesis-show-statistics
 
 check: lint types test
 

@@ -69,7 +69,13 @@ class OrtRunner:
         with tapped(model, names):
             content = model_bytes(model)
         try:
-            session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            # A value that is wanted must not be fused away, and this fusion does not look whether it is.
+            session = ort.InferenceSession(
+                content,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=["ConvAddActivationFusion"],
+            )
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise ModelError(
                 f"ONNX Runtime refuses the graph: {error}", remedy="run `sardonyx inspect` on the model"

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..core.errors import UsageError
 from .flags import DATA_HELP, Exclude, Flags, Preprocess, Root, Target, Threads
 
+if TYPE_CHECKING:
+    from ..pipeline import Pruned
+
 Model = Annotated[Path, typer.Argument(help="The .onnx file.", metavar="MODEL")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="The .onnx file to write.")]
 Calib = Annotated[str | None, typer.Option(metavar="DATA", help=DATA_HELP)]
 Params = Annotated[float | None, typer.Option(metavar="R", help="Share of the parameters that stays.")]
 Macs = Annotated[float | None, typer.Option(metavar="R", help="Share of the MACs that stays.")]
+Bytes = Annotated[float | None, typer.Option(metavar="R", help="Share of the stored bytes that stays.")]
 Latency = Annotated[float | None, typer.Option(metavar="R", help="Share of the time that stays, measured.")]
 Ratio = Annotated[float | None, typer.Option(metavar="R", help="Share of the neurons cut, in each group.")]
 Criterion = Annotated[
@@ -25,10 +29,19 @@ Criterion = Annotated[
         "file.py:function.",
     ),
 ]
-Scope = Annotated[str, typer.Option(metavar="NAME", help="global or local.")]
+Scope = Annotated[
+    Literal["global", "local", "isomorphic"],
+    typer.Option(
+        metavar="NAME",
+        help="global: groups compete; local: all are cut alike; isomorphic: groups of one kind compete.",
+    ),
+]
 Align = Annotated[str, typer.Option(metavar="N", help="Widths in multiples of N; auto asks the target.")]
 Granularity = Annotated[
-    str, typer.Option(metavar="NAME", help="structured, unstructured, or n:m such as 2:4.")
+    str,
+    typer.Option(
+        metavar="NAME", help="structured, unstructured, n:m such as 2:4, or block:RxC such as block:4x1."
+    ),
 ]
 Compensate = Annotated[
     bool, typer.Option("--compensate/--no-compensate", help="Repair what is left by regression.")
@@ -36,7 +49,13 @@ Compensate = Annotated[
 Approximate = Annotated[
     bool, typer.Option("--approximate", help="Cut also where a LayerNormalization or a mean runs.")
 ]
-Explain = Annotated[bool, typer.Option("--explain", help="Print the plan and write nothing.")]
+MinWidth = Annotated[int, typer.Option(min=1, metavar="N", help="Fewest neurons that a group keeps.")]
+Steps = Annotated[
+    int, typer.Option(min=1, max=1000, metavar="N", help="Rounds of collecting, cutting and repairing.")
+]
+Explain = Annotated[bool, typer.Option("--explain", help="Print the plan, cut nothing and write no model.")]
+Plan = Annotated[Path | None, typer.Option(metavar="FILE", help="Cut exactly what this plan says.")]
+SavePlan = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan as JSON, for --plan.")]
 Batch = Annotated[int, typer.Option(min=1, metavar="N", help="Batch size that --latency is timed at.")]
 
 
@@ -47,8 +66,10 @@ def prune(
     calib: Calib = None,
     params: Params = None,
     macs: Macs = None,
+    bytes: Bytes = None,
     latency: Latency = None,
     ratio: Ratio = None,
+    plan: Plan = None,
     criterion: Criterion = "second-order",
     scope: Scope = "global",
     align: Align = "auto",
@@ -56,39 +77,40 @@ def prune(
     compensate: Compensate = True,
     approximate: Approximate = False,
     exclude: Exclude = None,
+    min_width: MinWidth = 1,
+    steps: Steps = 6,
     target: Target = "auto",
     explain: Explain = False,
+    save_plan: SavePlan = None,
     root: Root = None,
     preprocess: Preprocess = None,
     batch: Batch = 1,
     threads: Threads = 0,
 ) -> None:
     """Cut the neurons that a model does not need."""
-    from ..core.files import check_output
-    from ..pipeline import open_calibration, open_model, plain
+    _check_places(flags, model, output, plan, save_plan, explain=explain)
+    from ..pipeline import open_calibration, open_model, read_plan
     from ..pipeline import prune as run_prune
-    from .show import show_prune
 
-    if output is None and not explain:
-        raise UsageError("no output is named", remedy="add -o FILE, or --explain to see the plan only")
-    if output is not None and not explain:
-        check_output(output, force=flags.force, inputs=[model])
-    original = open_model(model)
-    data = open_calibration(calib, root=root, preprocess=preprocess, seed=flags.seed_or_zero)
+    planned = None if plan is None else read_plan(plan)
     result = run_prune(
-        original,
-        data,
+        open_model(model),
+        open_calibration(calib, root=root, preprocess=preprocess, seed=flags.seed_or_zero),
         params=params,
         macs=macs,
+        bytes=bytes,
         latency=latency,
         ratio=ratio,
+        plan=planned,
         criterion=criterion,
-        scope=_scope(scope),
+        scope=scope,
         align=_alignment(align),
         granularity=granularity,
         compensate=compensate,
         approximate=approximate,
         exclude=exclude or (),
+        min_width=min_width,
+        steps=steps,
         target=target,
         plan_only=explain,
         seed=flags.seed_or_zero,
@@ -96,13 +118,54 @@ def prune(
         threads=threads,
         monitor=flags.console,
     )
-    written = None if explain or output is None else result.save(output, force=flags.force)
+    _finish(flags, model, result, None if explain else output, save_plan, explain=explain)
+
+
+def _check_places(
+    flags: Flags,
+    model: Path,
+    output: Path | None,
+    plan: Path | None,
+    save_plan: Path | None,
+    *,
+    explain: bool,
+) -> None:
+    """Refuse what could not be written, before the work starts."""
+    from ..core.files import check_output
+
+    if output is None and not explain:
+        raise UsageError("no output is named", remedy="add -o FILE, or --explain to see the plan only")
+    inputs = [path for path in (model, plan) if path is not None]
+    for path in (None if explain else output, save_plan):
+        if path is not None:
+            check_output(path, force=flags.force, inputs=inputs)
+    if output is not None and save_plan is not None and output.absolute() == save_plan.absolute():
+        raise UsageError(
+            "the model and the plan cannot be one file", remedy="name another file for --save-plan"
+        )
+
+
+def _finish(
+    flags: Flags, model: Path, result: Pruned, output: Path | None, save_plan: Path | None, *, explain: bool
+) -> None:
+    """Write what was asked for, and say what was done."""
+    from ..pipeline import plain, write_plan
+    from .show import show_prune
+
+    if output is not None:
+        result.save(output, force=flags.force)
+    if save_plan is not None and result.report.cuts is not None:
+        write_plan(result.report.cuts, save_plan, force=flags.force)
     show_prune(flags.console, result, explain=explain)
-    if written is None:
-        flags.console.say("nothing was written: --explain shows the plan only")
+    if save_plan is not None:
+        flags.console.say(
+            f"wrote the plan {save_plan}; next: sardonyx prune {model} --plan {save_plan} -o FILE"
+        )
+    if output is None:
+        flags.console.say("no model was written: --explain shows the plan only")
     else:
         flags.console.say(f"wrote {output}; next: sardonyx compare {model} {output} --data DATA")
-    place = None if written is None else str(output)
+    place = None if output is None else str(output)
     flags.console.document({"verb": "prune", "output": place, **plain(result.summary())})
 
 
@@ -112,11 +175,3 @@ def _alignment(text: str) -> int | Literal["auto"]:
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(f"--align takes a number above 0 or auto, not {text!r}", remedy="try --align auto")
     return int(text)
-
-
-def _scope(text: str) -> Literal["global", "local"]:
-    if text == "global":
-        return "global"
-    if text == "local":
-        return "local"
-    raise UsageError(f"unknown scope {text!r}", remedy="choose global or local")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .console import Console
@@ -65,10 +65,9 @@ def _show_groups(console: Console, found: Inspection) -> None:
         f"{len(free)} groups can be cut, {len(frozen)} are frozen; "
         f"{found.cuttable_ratio or 0:.0%} of the parameters lie in weights that a free group touches"
     )
-    rows = [(g.name, g.neurons, g.params_per_neuron, len(g.members)) for g in free]
-    console.say(
-        table(("group", "neurons", "parameters each", "weights"), rows) if rows else "no group can be cut"
-    )
+    rows = [(g.name, g.neurons, g.params_per_neuron, count(g.macs_per_neuron), len(g.members)) for g in free]
+    headings = ("group", "neurons", "parameters each", "MACs each", "weights")
+    console.say(table(headings, rows) if rows else "no group can be cut")
     for group in frozen:
         console.say(f"frozen: {group.name}, {group.neurons} neurons: {group.reason}")
 
@@ -82,14 +81,14 @@ def show_prune(console: Console, result: Pruned, *, explain: bool = False) -> No
             f"proof: masked original == pruned on {report.proof.samples} samples, largest difference "
             f"{report.proof.largest_difference:.1e} of the output's scale ({report.proof.tolerance:.0e} allowed)"
         )
-    else:
+    elif "sparsity" not in report.details:
         console.say("proof: there is none to make, as no neuron was taken out")
     if result.latency is not None:
         row = result.latency.result
         predicted = "?" if row.predicted_ratio is None else f"{row.predicted_ratio:.2f}"
         console.say(
             f"time at batch {result.latency.batch}: {row.measured_ratio:.2f} of the uncut model's "
-            f"({row.low_ratio:.2f} to {row.high_ratio:.2f}); multiply-accumulates predicted {predicted}"
+            f"({row.low_ratio:.2f} to {row.high_ratio:.2f}); the table of layer times predicted {predicted}"
         )
     if report.corrections:
         errors = [[c.error_before for c in report.corrections], [c.error_after for c in report.corrections]]
@@ -97,12 +96,24 @@ def show_prune(console: Console, result: Pruned, *, explain: bool = False) -> No
         console.say(
             f"{len(errors[0])} layers corrected: error of their outputs on held-out samples {before:.2%} -> {after:.2%}"
         )
+    if "sparsity" in report.details:
+        _show_sparsity(console, report.details)
+        _show_skipped(console, report.skipped, "stays dense")
+        return
     cut = [g for g in report.plan if g.width_after < g.width_before]
     console.say(f"{len(cut)} of {len(report.plan)} groups cut, widths in multiples of {report.alignment}")
     if explain or console.verbose:
         rows = [(g.name, g.width_before, g.width_after, g.params_per_neuron) for g in report.plan]
         console.say(table(("group", "before", "after", "parameters each"), rows))
     _show_skipped(console, report.skipped, "stays whole")
+
+
+def _show_sparsity(console: Console, details: Mapping[str, Any]) -> None:
+    before, after = details["compressed_bytes_before"], details["compressed_bytes_after"]
+    console.say(
+        f"{details['sparsity']:.1%} of the weights are zero; compressed {count(before)} -> {count(after)} bytes"
+    )
+    console.say(details["note"])
 
 
 def show_quantize(console: Console, result: Quantized) -> None:

@@ -11,7 +11,7 @@ from .reports import GraphMetrics
 from .shapes import Dims, concrete_shapes
 from .tensors import input_specs
 
-_WEIGHT_TYPES = frozenset(
+WEIGHT_TYPES = frozenset(
     {
         ir.DataType.FLOAT,
         ir.DataType.FLOAT16,
@@ -24,6 +24,7 @@ _WEIGHT_TYPES = frozenset(
         ir.DataType.INT32,
     }
 )
+"""Element types that count as parameters."""
 
 
 def measure_graph(model: ir.Model, input_shapes: Mapping[str, Sequence[int]] | None = None) -> GraphMetrics:
@@ -39,7 +40,7 @@ def measure_graph(model: ir.Model, input_shapes: Mapping[str, Sequence[int]] | N
     """
     known = list(stored_tensors(model))
     return GraphMetrics(
-        params=sum(t.size for t in known if t.dtype in _WEIGHT_TYPES),
+        params=sum(t.size for t in known if t.dtype in WEIGHT_TYPES),
         macs=count_macs(model, input_shapes),
         size_bytes=sum(t.nbytes for t in known),
         nodes=sum(1 for _ in ir.traversal.RecursiveGraphIterator(model.graph)),
@@ -73,7 +74,7 @@ def node_macs(
     shapes = concrete_shapes(model, fixed)
     counts: dict[ir.Node, int | None] = {}
     for node in model.graph:
-        rule = _RULES.get(node.op_type)
+        rule = MACS_RULES.get(node.op_type)
         if rule is not None and node.domain in {"", "ai.onnx"}:
             dims = [
                 shapes.get(v.name or "") if v is not None else None for v in (*node.inputs, node.outputs[0])
@@ -147,7 +148,7 @@ def _einsum(node: ir.Node, inputs: Sequence[Dims | None], output: Dims | None) -
     return _times(*sizes.values())
 
 
-_RULES: dict[str, Callable[[ir.Node, Sequence[Dims | None], Dims | None], int | None]] = {
+MACS_RULES: dict[str, Callable[[ir.Node, Sequence[Dims | None], Dims | None], int | None]] = {
     "Conv": _conv,
     "ConvInteger": _conv,
     "ConvTranspose": _conv_transpose,
@@ -159,3 +160,4 @@ _RULES: dict[str, Callable[[ir.Node, Sequence[Dims | None], Dims | None], int | 
     "GRU": _recurrent,
     "RNN": _recurrent,
 }
+"""How the multiply-accumulates of each operator that has any are counted."""

@@ -6,14 +6,16 @@ wrong, so here intermediate shapes are forgotten first and a contradiction is ra
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import onnx
 import onnx_ir as ir
 
 from .detach import detached_proto
+from .errors import ModelError
 from .inference import SMALL_ELEMENTS, infer_strictly, without_weights
+from .loop_shapes import LoopShapes
 from .protos import all_graphs
 
 Dims: TypeAlias = tuple[int | str | None, ...]
@@ -23,13 +25,24 @@ Dims: TypeAlias = tuple[int | str | None, ...]
 def infer_shapes(model: ir.Model) -> None:
     """Replace every intermediate type and shape by what strict inference proves.
 
+    Subgraphs are inferred too: what a body takes and returns gets a shape where it declares none, and what a Loop
+    carries keeps the sizes that :mod:`.loop_shapes` proves.
+
     Args:
         model: Changed in place; graph inputs, outputs and initializers keep what they declare.
 
     Raises:
         ModelError: Types or shapes contradict each other, or a declared output shape is wrong.
     """
-    _write_back(model, _infer(model, None))
+    loops = LoopShapes(model)
+    _write_back(model, _infer(model, None), loops)
+    while loops.refine():
+        try:
+            _write_back(model, _infer(model, None, loops), loops)
+        except ModelError:
+            # The supposed sizes contradict the body; without them the graph has been inferred already.
+            loops.forget()
+            _write_back(model, _infer(model, None, loops), loops)
 
 
 def concrete_shapes(model: ir.Model, input_shapes: Mapping[str, Sequence[int]]) -> dict[str, Dims]:
@@ -98,10 +111,16 @@ def _known(dim: int | ir.SymbolicDim) -> int | str | None:
     return dim if isinstance(dim, int) else dim.value
 
 
-def _infer(model: ir.Model, input_shapes: Mapping[str, Sequence[int]] | None) -> onnx.ModelProto:
+def _infer(
+    model: ir.Model, input_shapes: Mapping[str, Sequence[int]] | None, loops: LoopShapes | None = None
+) -> onnx.ModelProto:
     proto = without_weights(detached_proto(model, SMALL_ELEMENTS)[0])
     for graph in all_graphs(proto):
         del graph.value_info[:]
+    known = set() if loops is None else loops.handed_out
+    for scope, graph in _paired(model.graph, proto.graph) if known else ():
+        carried = [v for node in scope for v in node.outputs if v in known and not v.is_graph_output()]
+        graph.value_info.extend(ir.serde.serialize_value(v) for v in carried)
     if input_shapes is not None:
         _fix_inputs(proto.graph, input_shapes)
     return infer_strictly(proto)
@@ -118,19 +137,38 @@ def _fix_inputs(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]) -> 
             value.type.tensor_type.ClearField("shape")
 
 
-def _write_back(model: ir.Model, proto: onnx.ModelProto) -> None:
-    known = {v.name: v.type for graph in all_graphs(proto) for v in (*graph.value_info, *graph.output)}
-    for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        for value in node.outputs:
-            if value.is_graph_output() and value.shape is not None:
-                continue
-            value.shape = None
-            kind = known.get(value.name or "")
-            if kind is None:
-                continue
-            value.type = ir.serde.deserialize_type_proto_for_type(kind) or value.type
-            dims = _dims(kind)
-            value.shape = None if dims is None else ir.Shape(dims)
+def _paired(graph: ir.Graph, proto: onnx.GraphProto) -> Iterator[tuple[ir.Graph, onnx.GraphProto]]:
+    """Each graph with its message: names alone do not tell, two branches may use the same."""
+    yield graph, proto
+    for node, written in zip(graph, proto.node, strict=True):
+        attributes = {a.name: a for a in written.attribute}
+        for name, attribute in node.attributes.items():
+            if attribute.type == ir.AttributeType.GRAPH:
+                yield from _paired(attribute.as_graph(), attributes[name].g)
+            elif attribute.type == ir.AttributeType.GRAPHS:
+                for inner, message in zip(attribute.as_graphs(), attributes[name].graphs, strict=True):
+                    yield from _paired(inner, message)
+
+
+def _write_back(model: ir.Model, proto: onnx.ModelProto, loops: LoopShapes) -> None:
+    handed_out = loops.handed_out
+    for scope, graph in _paired(model.graph, proto.graph):
+        known = {v.name: v.type for v in (*graph.input, *graph.value_info, *graph.output)}
+        for value in (v for node in scope for v in node.outputs):
+            if not (value.is_graph_output() and value.shape is not None) and value not in handed_out:
+                value.shape = None
+                _adopt(value, known.get(value.name or ""))
+        for value in scope.inputs if scope is not model.graph else ():
+            if value.shape is None:
+                _adopt(value, known.get(value.name or ""))
+
+
+def _adopt(value: ir.Value, kind: onnx.TypeProto | None) -> None:
+    """Give a value the type that was inferred, and the shape if there is one."""
+    if kind is not None:
+        value.type = ir.serde.deserialize_type_proto_for_type(kind) or value.type
+        dims = _dims(kind)
+        value.shape = None if dims is None else ir.Shape(dims)
 
 
 def _dims(kind: onnx.TypeProto) -> Dims | None:

@@ -34,6 +34,9 @@ FOLD_INPUT_ELEMENTS = 1 << 20
 FOLD_OUTPUT_ELEMENTS = 4096
 """A folded constant holds no more elements than this, or no more than the constants it replaces."""
 
+FIRST_WITH_OWN_WEIGHTS = 4
+"""The first version of the format whose initializers need not be graph inputs."""
+
 _RULES = (
     rules.add_0_rule,
     rules.sub_0_rule,
@@ -52,17 +55,22 @@ _RULES = (
     rules.unsqueeze_unsqueeze_rule,
     rules.materialize_reshape_shape_rule,
     rules.successive_relu_rule,
+    rules.normalize_pad_format_conv_rule,
+)
+
+_RULES_FROM_OPSET_11 = (
     rules.successive_relu_clip_rule,
     rules.successive_clip_relu_rule,
-    rules.normalize_pad_format_conv_rule,
     rules.fuse_pad_into_conv_rule,
 )
+"""Rules that read the bounds of a Clip, or the widths of a Pad, from inputs; before they were attributes."""
 
 
 class CleanupPass(GraphPass):
     """Inline, fold, and remove what does not change the result.
 
-    1. Functions are inlined and Constant nodes become initializers.
+    1. Functions are inlined and Constant nodes become initializers; weights of the format's version 3 are no graph
+       inputs any more.
     2. Sizes that the graph computes for itself are folded, and constant expressions within
        :data:`FOLD_INPUT_ELEMENTS` and :data:`FOLD_OUTPUT_ELEMENTS`.
     3. Exact rewrite rules of onnxscript remove no-ops, join successive reshapes, and move Pad into Conv.
@@ -82,17 +90,18 @@ class CleanupPass(GraphPass):
         nodes = _count(model)
         interface = (input_specs(model), output_specs(model))
         types = _output_types(model)
+        _own_weights(model)
         _run(model, _preparation())
         infer_shapes(model)  # of what was inlined
         fold_shape_values(model)
         pick_before_joining(model)
         separate_vectors(model)
-        _run(model, _simplification())
+        _run(model, _simplification(model))
         drop_zero_states(model)
         changes, self.report.skipped = fold_affine(model)
         infer_shapes(model)
         if lay_flat(model):
-            _run(model, [RewritePass(_RULES)])  # joins the exchange of axes with what stands beside it
+            _run(model, [_rewriting(model)])  # joins the exchange of axes with what stands beside it
         _run(model, _finish())
         _restore_types(model, types)
         if interface != (input_specs(model), output_specs(model)):
@@ -105,6 +114,19 @@ class CleanupPass(GraphPass):
         return True
 
 
+def _own_weights(model: ir.Model) -> None:
+    """Take weights out of the graph's inputs where they had to be there.
+
+    Up to version 3 of the format every initializer was listed as an input. From 4 on one that is listed may be replaced
+    by the caller: that is a promise, and it is kept.
+    """
+    if model.ir_version < FIRST_WITH_OWN_WEIGHTS:
+        fed = [value for value in model.graph.inputs if not value.is_initializer()]
+        model.graph.inputs.clear()
+        model.graph.inputs.extend(fed)
+        model.ir_version = FIRST_WITH_OWN_WEIGHTS
+
+
 def _preparation() -> list[ir.passes.PassBase]:
     return [
         stock.InlinePass(),
@@ -113,7 +135,12 @@ def _preparation() -> list[ir.passes.PassBase]:
     ]
 
 
-def _simplification() -> list[ir.passes.PassBase]:
+def _rewriting(model: ir.Model) -> ir.passes.PassBase:
+    opset = model.graph.opset_imports.get("", 0)
+    return RewritePass(_RULES if opset < 11 else (*_RULES, *_RULES_FROM_OPSET_11))
+
+
+def _simplification(model: ir.Model) -> list[ir.passes.PassBase]:
     loop = [
         FoldConstantsPass(
             shape_inference=True,
@@ -121,7 +148,7 @@ def _simplification() -> list[ir.passes.PassBase]:
             output_size_limit=FOLD_OUTPUT_ELEMENTS,
             should_fold=_may_fold,
         ),
-        RewritePass(_RULES),
+        _rewriting(model),
         stock.RemoveUnusedNodesPass(),
     ]
     return [ir.passes.PassManager(loop, steps=4, early_stop=True), *_lift()]

@@ -1,10 +1,18 @@
-"""New initializers for a graph."""
+"""Initializers: all there are, and new ones."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+
+
+def all_initializers(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Every initializer of a graph, those of its subgraphs included."""
+    for scope in (graph, *graph.subgraphs()):
+        yield from scope.initializers.values()
 
 
 def add_constant(

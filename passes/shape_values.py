@@ -158,8 +158,12 @@ def _gather(node: ir.Node, inputs: list[Vector]) -> Vector | None:
 
 
 def _slice(node: ir.Node, inputs: list[Vector]) -> Vector | None:
-    data, starts, ends, *rest = inputs
-    step = rest[1] if len(rest) > 1 else np.ones(1, dtype=object)
+    if "starts" in node.attributes:  # attributes before opset 10
+        starts, ends = (_vector(node.attributes[name].as_ints()) for name in ("starts", "ends"))
+        data, step = inputs[0], np.ones(1, dtype=object)
+    else:
+        data, starts, ends, *rest = inputs
+        step = rest[1] if len(rest) > 1 else np.ones(1, dtype=object)
     if data.ndim != 1 or not all(v.size == 1 and _all_integers(v) for v in (starts, ends, step)):
         return None
     return data[slice(int(starts.item()), int(ends.item()), int(step.item()))]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .measurement import bench, check_expectations, compare
     from .monitor import Monitor, Silent
     from .opening import WrittenSamples, open_calibration, open_evaluation, open_model, write_samples
+    from .plans import parse_plan, read_plan, write_plan
     from .pruning import Pruned, prune
     from .quantization import Quantized, quantize
     from .recipe import Recipe, parse_recipe, read_recipe
@@ -38,13 +39,16 @@ __all__ = [
     "open_calibration",
     "open_evaluation",
     "open_model",
+    "parse_plan",
     "parse_recipe",
     "plain",
     "prune",
     "quantize",
+    "read_plan",
     "read_recipe",
     "run_recipe",
     "training_part",
+    "write_plan",
     "write_samples",
 ]
 
@@ -57,6 +61,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "measurement": ("bench", "check_expectations", "compare"),
     "monitor": ("Monitor", "Silent"),
     "opening": ("WrittenSamples", "open_calibration", "open_evaluation", "open_model", "write_samples"),
+    "plans": ("parse_plan", "read_plan", "write_plan"),
     "pruning": ("Pruned", "prune"),
     "quantization": ("Quantized", "quantize"),
     "recipe": ("Recipe", "parse_recipe", "read_recipe"),

@@ -12,6 +12,7 @@ from ..core.metrics import measure_graph
 from ..core.reports import GraphMetrics
 from ..passes import CleanupPass
 from ..passes.coupling import Coupling, Group, analyze
+from ..passes.pruning import macs_model
 from .opening import ModelLike, as_model
 
 
@@ -23,6 +24,8 @@ class CoupledGroup:
         name: The initializer that names the group.
         neurons: How many.
         params_per_neuron: Parameters that go with one neuron.
+        macs_per_neuron: Multiply-accumulates of one sample that go with one neuron; those of nodes whose shapes are
+            unknown are left out.
         members: Each axis they are cut from, as ``initializer axis``.
         code: Why the group is frozen, in a word; None where it can be cut.
         reason: Why, in a sentence.
@@ -31,6 +34,7 @@ class CoupledGroup:
     name: str
     neurons: int
     params_per_neuron: int
+    macs_per_neuron: int
     members: tuple[str, ...]
     code: str | None
     reason: str | None
@@ -126,16 +130,21 @@ def _dtypes(graph: ir.Model) -> dict[str, int]:
 
 def _coupling(graph: ir.Model) -> tuple[tuple[CoupledGroup, ...], float]:
     found = analyze(graph)
-    groups = tuple(_describe(group) for group in found.all_groups)
+    costs = macs_model(graph, found, found.all_groups, None)
+    groups = tuple(
+        _describe(group, costs.saving(costs.full, index, group.size - 1))
+        for index, group in enumerate(found.all_groups)
+    )
     return groups, _cuttable(found, graph)
 
 
-def _describe(group: Group) -> CoupledGroup:
+def _describe(group: Group, macs: float) -> CoupledGroup:
     frozen = group.frozen
     return CoupledGroup(
         name=group.name,
         neurons=group.size,
         params_per_neuron=group.params,
+        macs_per_neuron=round(macs),
         members=tuple(f"{member.value.name} {member.axis}" for member in group.members),
         code=None if frozen is None else frozen.code,
         reason=None if frozen is None else frozen.text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy.typing as npt
 
@@ -14,19 +14,33 @@ from ..core import ModelArtifact
 from ..core.errors import UsageError
 from ..core.reports import PassReport
 from ..core.targets import Target, get_target
-from ..passes.pruning import WITHOUT_SAMPLES, NeuronView, PruneOptions, PruneReport
+from ..passes.pruning import (
+    WITHOUT_SAMPLES,
+    NeuronView,
+    Pattern,
+    PruneOptions,
+    PrunePlan,
+    PruneReport,
+    TimeTable,
+)
 from ..passes.pruning import prune as prune_graph
 from ..runtime.custom_metric import is_custom, load_function
 from ..runtime.feeds import feed_of, fixed_batch
-from .latency_budget import LatencyBudget, Trial, search_latency
+from .latency_budget import LatencyBudget, Trial, check_wanted, search_latency
 from .monitor import Monitor, Silent
 from .opening import ModelLike, as_model, clean
+from .time_table import time_table
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _TRIAL_STEPS = 1
 """Rounds of a cut that is made only to be timed: widths decide the time, not the weights in them."""
 
 
 _PROOF_SAMPLES = 16
+
+_BUDGET_WORDS = ("params", "macs", "bytes", "latency", "ratio", "plan")
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,7 @@ class _Request:
     options: PruneOptions
     monitor: Monitor
     plan_only: bool = False
+    table: TimeTable | None = None
 
     def cut(self, **changes: Any) -> tuple[ModelArtifact, PruneReport]:
         """Prune, with some options changed."""
@@ -81,55 +96,76 @@ class _Request:
                 target=self.target,
                 progress=progress,
                 plan_only=self.plan_only,
+                table=self.table,
             )
         return ModelArtifact.of(outcome.model), outcome.report
+
+
+class PruneWords(TypedDict, total=False):
+    """What :func:`prune` can be told, beside the model and the samples.
+
+    Attributes:
+        params: Share of the parameters that stays.
+        macs: Share of the multiply-accumulates that stays.
+        bytes: Share of the stored bytes that stays.
+        latency: Share of the time that stays, measured on this machine in turns with the uncut model.
+        ratio: Share of the neurons cut, in each group.
+        plan: A plan that was made before, here or on another model of the same shape.
+        criterion: One of :data:`~sardonyx.passes.pruning.CRITERIA`, ``file.py:function``, or a function that takes a
+            :class:`~sardonyx.passes.pruning.NeuronView` and returns scores; the smallest go first.
+        scope: ``global`` lets groups compete, ``local`` cuts all alike, ``isomorphic`` lets groups of one kind
+            compete and cuts every kind alike.
+        align: Widths are kept at multiples of this; ``auto`` takes the target's.
+        granularity: ``structured``; or for single weights ``unstructured``, ``n:m`` such as ``2:4``, which is its own
+            budget, or ``block:RxC`` such as ``block:4x1``.
+        compensate: Whether what is left is repaired in closed form.
+        approximate: Whether neurons may go over which a LayerNormalization or a mean runs.
+        exclude: Globs over names that are left alone.
+        min_width: Fewest neurons that a group keeps.
+        steps: Rounds of collecting, cutting and repairing.
+        seed: Seed of every random choice.
+    """
+
+    params: float | None
+    macs: float | None
+    bytes: float | None
+    latency: float | None
+    ratio: float | None
+    plan: PrunePlan | None
+    criterion: str | Callable[[NeuronView], npt.ArrayLike]
+    scope: Literal["global", "local", "isomorphic"]
+    align: int | Literal["auto"]
+    granularity: str
+    compensate: bool
+    approximate: bool
+    exclude: tuple[str, ...] | list[str]
+    min_width: int
+    steps: int
+    seed: int
 
 
 def prune(
     model: ModelLike,
     data: CalibrationData | None = None,
     *,
-    params: float | None = None,
-    macs: float | None = None,
-    latency: float | None = None,
-    ratio: float | None = None,
-    criterion: str | Callable[[NeuronView], npt.ArrayLike] = "second-order",
-    scope: Literal["global", "local"] = "global",
-    align: int | Literal["auto"] = "auto",
-    granularity: str = "structured",
-    compensate: bool = True,
-    approximate: bool = False,
-    exclude: tuple[str, ...] | list[str] = (),
     target: str | Target = "auto",
     batch: int = 1,
-    plan_only: bool = False,
-    seed: int = 0,
     threads: int = 0,
+    plan_only: bool = False,
     monitor: Monitor | None = None,
+    **words: Unpack[PruneWords],
 ) -> Pruned:
     """Cut the neurons that a model does not need, and prove that nothing else changed.
 
     Args:
         model: The model.
         data: Samples; ``magnitude`` and ``random`` without compensation can do without.
-        params: Share of the parameters that stays.
-        macs: Share of the multiply-accumulates that stays.
-        latency: Share of the time that stays, measured on this machine in turns with the uncut model.
-        ratio: Share of the neurons cut, in each group.
-        criterion: One of :data:`~sardonyx.passes.pruning.CRITERIA`, ``file.py:function``, or a function that takes a
-            :class:`~sardonyx.passes.pruning.NeuronView` and returns scores; the smallest go first.
-        scope: ``global`` lets groups compete, ``local`` cuts all alike.
-        align: Widths are kept at multiples of this; ``auto`` takes the target's.
-        granularity: ``structured``, ``unstructured``, or ``n:m`` such as ``2:4``.
-        compensate: Whether what is left is repaired in closed form.
-        approximate: Whether neurons may go over which a LayerNormalization or a mean runs.
-        exclude: Globs over names that are left alone.
         target: What the model is made for.
         batch: Batch size that ``latency`` is timed at.
+        threads: Threads that it is timed with.
         plan_only: Whether to plan and cut nothing.
-        seed: Seed of every random choice.
-        threads: Threads that ``latency`` is timed with.
         monitor: Is told how work goes on.
+        words: What to cut and how much: one budget, and whatever else :class:`PruneWords` holds.
 
     Returns:
         The model, in memory, and what was done.
@@ -139,22 +175,35 @@ def prune(
         ExpectationError: The proof fails, or no cut is fast enough.
         DataError: The samples do not fit the model.
     """
-    budget = _only_budget(params=params, macs=macs, latency=latency, ratio=ratio)
-    chosen = load_function(criterion) if isinstance(criterion, str) and is_custom(criterion) else criterion
-    kind = PruneOptions(**budget, criterion=chosen, scope=scope, align=align, granularity=granularity)
-    options = replace(kind, compensate=compensate, approximate=approximate, exclude=tuple(exclude), seed=seed)
+    latency = words.get("latency")
+    options = _options(words)
     aim = get_target(target) if isinstance(target, str) else target
     cleaned, cleanup = clean(as_model(model))
     bound = _bound(cleaned, data, options)
     request = _Request(cleaned, bound, aim, options, monitor or Silent(), plan_only)
-    if latency is None:
+    if latency is not None:
+        request = _timed(request, batch, threads)
+    if latency is None or plan_only:
         return Pruned(*request.cut(), cleanup)
     trial, found = _fit_latency(request, latency, batch, threads)
     return Pruned(trial.model, trial.report, cleanup, found)
 
 
-def _only_budget(**budgets: float | None) -> dict[str, Any]:
-    """The one budget that is given; a latency stands for a share of the parameters that is still to be found.
+def _options(words: PruneWords) -> PruneOptions:
+    """The words as options: a latency is a budget of time, n:m its own budget, a function is loaded from its file."""
+    given: dict[str, Any] = dict(words)
+    pattern = Pattern.parse(given.get("granularity", "structured"))
+    if pattern is not None and pattern.keep and given.get("params") is None and given.get("ratio") is None:
+        given["ratio"] = 1 - pattern.keep / pattern.group
+    budget = _only_budget(**{name: given.pop(name, None) for name in _BUDGET_WORDS})
+    criterion = given.get("criterion")
+    if isinstance(criterion, str) and is_custom(criterion):
+        given["criterion"] = load_function(criterion)
+    return PruneOptions(**budget, **{**given, "exclude": tuple(given.get("exclude", ()))})
+
+
+def _only_budget(**budgets: Any) -> dict[str, Any]:
+    """The one budget that is given; a latency is a budget of time, which a table of layer times predicts.
 
     Raises:
         UsageError: None is given, or several.
@@ -162,9 +211,12 @@ def _only_budget(**budgets: float | None) -> dict[str, Any]:
     given = {name: value for name, value in budgets.items() if value is not None}
     if len(given) != 1:
         named = " and ".join(f"--{name}" for name in given) or "none"
-        remedy = "give one of --params, --macs, --latency, --ratio"
+        remedy = "give one of --params, --macs, --bytes, --latency, --ratio, --plan"
         raise UsageError(f"pruning takes one budget, not {named}", remedy=remedy)
-    return {"params": 1.0} if "latency" in given else given
+    if "latency" in given:
+        check_wanted(given["latency"])
+        return {"time": given["latency"]}
+    return given
 
 
 def _bound(
@@ -177,15 +229,28 @@ def _bound(
     return None if data is None else data.for_model(model.inputs)
 
 
+def _timed(request: _Request, batch: int, threads: int) -> _Request:
+    """The request with a table of layer times, measured on this machine."""
+    table = time_table(
+        request.source,
+        request.data,
+        request.options,
+        request.target,
+        batch=batch,
+        threads=threads,
+        seed=request.options.seed,
+        monitor=request.monitor,
+    )
+    return replace(request, table=table)
+
+
 def _fit_latency(request: _Request, wanted: float, batch: int, threads: int) -> tuple[Trial, LatencyBudget]:
-    """Search for the share of the parameters that runs in the wanted share of the time."""
-    if request.plan_only:
-        raise UsageError("a latency cannot be planned without cutting", remedy="plan with --params, or cut")
+    """Search for the cut that runs in the wanted share of the time."""
     return search_latency(
         request.source,
         wanted,
-        rehearse=lambda share: Trial(*request.cut(params=share, steps=_TRIAL_STEPS)),
-        perform=lambda share: Trial(*request.cut(params=share)),
+        rehearse=lambda share: Trial(*request.cut(time=share, steps=_TRIAL_STEPS)),
+        perform=lambda share: Trial(*request.cut(time=share)),
         batch=batch,
         threads=threads,
         seed=request.options.seed,

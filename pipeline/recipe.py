@@ -152,27 +152,37 @@ class PruneStep(_GraphStep):
     Attributes:
         params: Share of the parameters that stays.
         macs: Share of the multiply-accumulates that stays.
+        bytes: Share of the stored bytes that stays.
         latency: Share of the time that stays, measured.
         ratio: Share of the neurons cut, in each group.
+        batch: Batch size that ``latency`` is timed at.
+        threads: Threads that it is timed with; 0 leaves it to ONNX Runtime.
         criterion: One of :data:`~sardonyx.passes.pruning.CRITERIA`, or ``file.py:function``.
-        scope: ``global`` lets groups compete, ``local`` cuts all alike.
+        scope: ``global`` lets groups compete, ``local`` cuts all alike, ``isomorphic`` those of one kind.
         align: Widths are kept at multiples of this; ``auto`` takes the target's.
         granularity: ``structured``, ``unstructured``, or ``n:m`` such as ``2:4``.
         compensate: Whether what is left is repaired in closed form.
         approximate: Whether neurons may go over which a LayerNormalization or a mean runs.
+        min_width: Fewest neurons that a group keeps.
+        steps: Rounds of collecting, cutting and repairing.
     """
 
     kind: Literal["prune"]
     params: Share | None = None
     macs: Share | None = None
+    bytes: Share | None = None
     latency: Share | None = None
     ratio: Share | None = None
+    batch: Count = 1
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
     criterion: str = "second-order"
-    scope: Literal["global", "local"] = "global"
+    scope: Literal["global", "local", "isomorphic"] = "global"
     align: Literal["auto"] | Count = "auto"
     granularity: str = "structured"
     compensate: bool = True
     approximate: bool = False
+    min_width: Count = 1
+    steps: Count = 6
 
     @field_validator("criterion")
     @classmethod

@@ -11,6 +11,7 @@ from .environment import Environment, environment_fingerprint
 from .intervals import Interval
 from .latency import LatencyOptions, LatencyReport, LatencyRow, LatencySkip, measure_latency
 from .memory import peak_memory_bytes
+from .node_times import REST, time_nodes
 from .optimized import NodePlacement, OptimizedNode, integer_placement, optimized_nodes
 from .placement import NodeTime, Placement, ProviderShare
 from .providers import ProviderStatus, list_providers
@@ -18,6 +19,7 @@ from .sessions import Session, open_session
 
 __all__ = [
     "METRICS",
+    "REST",
     "Accuracy",
     "CompareReport",
     "CompareRow",
@@ -47,4 +49,5 @@ __all__ = [
     "peak_memory_bytes",
     "score_samples",
     "summarize",
+    "time_nodes",
 ]

@@ -146,6 +146,24 @@ def optimized_nodes(model: ModelArtifact, provider: str = "cpu") -> tuple[Optimi
     return tuple(OptimizedNode(n.name, n.op_type, n.domain) for n, _ in _nodes(_optimize(model, provider)))
 
 
+def source_names(model: ModelArtifact, provider: str = "cpu") -> dict[str, str]:
+    """For each node that ONNX Runtime makes of a model, the node of the model that it stands for.
+
+    Args:
+        model: The model.
+        provider: The provider it is optimised for.
+
+    Returns:
+        Names by names; a node that ONNX Runtime added stands for itself.
+
+    Raises:
+        ModelError: ONNX Runtime refuses the model.
+        ProviderError: The provider is not there.
+    """
+    names = _SourceNames(model)
+    return {node.name: names.of(node) for node, _ in _nodes(_optimize(model, provider))}
+
+
 def integer_placement(model: ModelArtifact, provider: str = "cpu") -> list[NodePlacement]:
     """Which nodes compute on integers when the model runs, and why the others do not.
 

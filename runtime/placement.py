@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from ..core.errors import ProviderError
@@ -26,6 +27,7 @@ class NodeTime:
         provider: The provider that ran it.
         time_us: Microseconds in its kernel, summed over the runs of the profile.
         runs: How often it ran.
+        median_us: Microseconds of one run, the median.
     """
 
     node: str
@@ -33,6 +35,7 @@ class NodeTime:
     provider: str
     time_us: float
     runs: int
+    median_us: float
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,10 @@ def parse_profile(events: Sequence[Mapping[str, Any]]) -> tuple[NodeTime, ...]:
             name = str(event["name"]).removesuffix("_kernel_time")
             key = (name, str(arguments.get("op_name", "")), str(arguments["provider"]))
             found.setdefault(key, []).append(float(event.get("dur", 0)))
-    return tuple(NodeTime(*key, time_us=sum(times), runs=len(times)) for key, times in found.items())
+    return tuple(
+        NodeTime(*key, time_us=sum(times), runs=len(times), median_us=median(times))
+        for key, times in found.items()
+    )
 
 
 def place(requested: str, nodes: Sequence[NodeTime]) -> Placement:

@@ -107,8 +107,8 @@ class Session:
         return bind_to_memory(self._raw, feed, memory)
 
     def _verify(self) -> None:
-        """After the first run: close the profile, and check that the provider was used."""
-        if not self._profile.is_open:
+        """After the last profiled run: close the profile, and check that the provider was used."""
+        if not self._profile.is_complete():
             return
         self.node_times = parse_profile(self._profile.close(self._raw))
         self.placement = place(self.provider, self.node_times)
@@ -124,6 +124,7 @@ def open_session(
     allow_fallback: bool = False,
     provider_options: Mapping[str, str] | None = None,
     profile: bool = False,
+    profiled_runs: int = 1,
     stop_spinning: bool = False,
     optimized_path: Path | None = None,
 ) -> Session:
@@ -136,6 +137,7 @@ def open_session(
         allow_fallback: Whether the CPU may stand in; :attr:`Session.notes` then says so.
         provider_options: Options for the provider, in its own words.
         profile: Whether to profile the first run on the CPU too; any other provider always is.
+        profiled_runs: How many runs to profile before the placement is checked.
         stop_spinning: Whether idle threads sleep as soon as a run ends. ONNX Runtime otherwise lets them spin
             for tens of milliseconds, at the cost of whatever else is being timed.
         optimized_path: Where ONNX Runtime writes its optimised graph, or None.
@@ -159,7 +161,7 @@ def open_session(
         options.add_session_config_entry(
             "session.optimized_model_external_initializers_file_name", f"{optimized_path.name}.data"
         )
-    profiling = _Profile(options, enabled=profile or choice.name != CPU)
+    profiling = _Profile(options, profiled_runs if profile or choice.name != CPU else 0)
     raw = _start(ort, model, choice, options, dict(provider_options or {}))
     note = check_started(choice, raw.get_providers(), allow_fallback=allow_fallback)
     if note:
@@ -190,20 +192,24 @@ def bind_to_memory(raw: Any, feed: Feed, memory: str) -> Callable[[], None]:
 
 
 class _Profile:
-    """ONNX Runtime's profile of the first run, in a temporary folder that goes when it has been read."""
+    """ONNX Runtime's profile of the first runs, in a temporary folder that goes when it has been read."""
 
-    def __init__(self, options: Any, *, enabled: bool) -> None:
-        self.is_open = enabled
+    def __init__(self, options: Any, runs: int) -> None:
+        self._runs_left = runs
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        if enabled:
+        if runs:
             self._folder = tempfile.TemporaryDirectory(prefix="sardonyx-")
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(self._folder.name, "profile"))
 
+    def is_complete(self) -> bool:
+        """Count a run; whether it was the last that is profiled."""
+        self._runs_left -= 1
+        return self._runs_left == 0
+
     def close(self, raw: Any) -> list[dict[str, Any]]:
         """End profiling, so that later runs are not slowed, and return the events."""
         events: list[dict[str, Any]] = json.loads(Path(raw.end_profiling()).read_text(encoding="utf8"))
-        self.is_open = False
         if self._folder is not None:
             self._folder.cleanup()
         return events

@@ -2,86 +2,25 @@
 
 Every rule emits ties (ids that must be cut together) and pins (ids that may not be cut). The components of the
 ties are the classes; a class with a pin is frozen with the pin's reason. Classes that touch the same axes of the
-same initializers form a group: the channels of a layer, or of a whole residual stage.
+same values form a group: the channels of a layer, or of a whole residual stage.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from ...core.reports import Skip
 from ...core.shapes import Dims
+from .components import choose_options, components, whole_axes
 from .emitter import Emission, Emitter, FreezeError, Pin
+from .grouping import Group, Grouping
 from .rules import RULES
 from .space import IndexSpace
-
-_FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
-_WEIGHTS = _FLOATS | {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4}
-
-
-_NO_NEURONS = frozenset({"spatial", "steps"})
-"""Reasons of axes that hold no neurons: the extent of a kernel or an image, the directions of a recurrent layer."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """An axis of an initializer that a group is cut from.
-
-    Attributes:
-        value: The initializer.
-        axis: Its axis.
-        per_neuron: How many indices of the axis one neuron takes.
-    """
-
-    value: ir.Value
-    axis: int
-    per_neuron: int
-
-    @property
-    def params(self) -> int:
-        """Elements that one neuron takes from this initializer."""
-        tensor = self.value.const_value
-        return (
-            0 if tensor is None else self.per_neuron * tensor.size // max(tensor.shape.numpy()[self.axis], 1)
-        )
-
-
-@dataclass(frozen=True)
-class Group:
-    """Neurons that are interchangeable to the graph: each touches the same axes of the same initializers.
-
-    Attributes:
-        name: Name of the initializer that best names it.
-        classes: Label of each neuron's class, in the order of their first index; shape ``(neurons,)``.
-        members: The axes they are cut from.
-        frozen: The reason why none of them may be cut, or None.
-        aliases: Names of the initializers and nodes that make these neurons (not of those that read them).
-    """
-
-    name: str
-    classes: npt.NDArray[np.int64]
-    members: tuple[Member, ...]
-    frozen: Skip | None
-    aliases: frozenset[str] = frozenset()
-
-    @property
-    def size(self) -> int:
-        """Number of neurons."""
-        return len(self.classes)
-
-    @property
-    def params(self) -> int:
-        """Parameters that one neuron costs."""
-        return sum(member.params for member in self.members)
 
 
 class Coupling:
@@ -89,6 +28,7 @@ class Coupling:
 
     Attributes:
         space: Ids of the graph's axes.
+        ties: Pairs of arrays of ids that go together.
         labels: The class of each id, shape ``(ids,)``.
         groups: The groups that may be cut.
         frozen: Groups that may not be cut, each with its reason.
@@ -97,23 +37,26 @@ class Coupling:
 
     def __init__(self, space: IndexSpace, emissions: Mapping[ir.Node, Emission], pins: list[Pin]) -> None:
         self.space = space
-        self._emissions = emissions
-        self._pins = [*pins, *(pin for e in emissions.values() for pin in e.pins)]
-        self.labels = _components(space.total, [tie for e in emissions.values() for tie in e.ties])
+        self.ties = tuple(tie for e in emissions.values() for tie in e.ties)
+        self.labels = components(space.total, self.ties)
+        written = [pin for e in emissions.values() for pin in e.pins]
+        self._pins = [*pins, *written, *_whole_axis_pins(space, self.labels)]
         self.contractions = tuple(c for e in emissions.values() for c in e.contractions)
 
     @cached_property
     def pinned(self) -> npt.NDArray[np.int64]:
         """For each class the first pin that freezes it, -1 where none does; shape ``(classes,)``."""
         first = np.full(int(self.labels.max(initial=-1)) + 1, -1, dtype=np.int64)
-        for index in range(len(self._pins) - 1, -1, -1):
-            first[self.labels[self._pins[index].ids]] = index
+        if self._pins:
+            index = np.repeat(np.arange(len(self._pins)), [len(pin.ids) for pin in self._pins])
+            ids = np.concatenate([pin.ids for pin in self._pins])
+            first[self.labels[ids[::-1]]] = index[::-1]  # what is written last stays
         return first
 
     @cached_property
     def all_groups(self) -> tuple[Group, ...]:
         """Every group of neurons that touches a weight, frozen or not."""
-        return tuple(_named_apart(_build_groups(self)))
+        return Grouping(self.space, self.labels, self.contractions, self.reason).groups()
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -148,60 +91,22 @@ def analyze(
             has other statistics.
 
     Returns:
-        The coupling; operators without a rule have frozen all they touch.
+        The coupling, subgraphs included; operators without a rule have frozen all they touch.
     """
     space = IndexSpace(model.graph, shapes, is_approximate=approximate)
-    counts = {node: _option_count(node, space) for node in model.graph}
-    emissions = {node: _emit(node, space, 0) for node in model.graph}
+    nodes = list(ir.traversal.RecursiveGraphIterator(model.graph))
+    counts = {node: _option_count(node, space) for node in nodes}
+    emissions = {node: _emit(node, space, 0) for node in nodes}
     pins = list(_contract_pins(model.graph, space))
-    best = Coupling(space, emissions, pins)
-    for node, count in counts.items():
-        if count > 1:
-            best = _try_options(best, node, count, pins)
-    return best
+    chosen = choose_options(space, emissions, counts, pins, lambda node, option: _emit(node, space, option))
+    return Coupling(space, chosen, pins)
 
 
-def _try_options(best: Coupling, node: ir.Node, count: int, pins: list[Pin]) -> Coupling:
-    """Carry the ids through a node in the way that leaves most parameters free."""
-    if not _touches_frozen(best, node):
-        return best
-    for option in range(1, count):
-        emissions = {**best._emissions, node: _emit(node, best.space, option)}
-        other = Coupling(best.space, emissions, pins)
-        if _free_params(other) > _free_params(best):
-            best = other
-    return best
-
-
-def _touches_frozen(coupling: Coupling, node: ir.Node) -> bool:
-    values = [v for v in (*node.inputs, *node.outputs) if v is not None and v in coupling.space]
-    ids = [ids for v in values for _, ids in coupling.space.all_ids(v)]
-    return any((coupling.pinned[coupling.labels[i]] >= 0).any() for i in ids)
-
-
-def _free_params(coupling: Coupling) -> int:
-    """Elements of weights that at least one free axis could take away, counted once for each axis."""
-    total = 0
-    for value in coupling.space.values():
-        tensor = value.const_value
-        if tensor is None or tensor.dtype not in _WEIGHTS:
-            continue
-        for _, ids in coupling.space.all_ids(value):
-            free = int((coupling.pinned[coupling.labels[ids]] < 0).sum())
-            total += free * tensor.size // max(len(ids), 1)
-    return total
-
-
-def _components(
-    total: int, ties: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
-) -> npt.NDArray[np.int64]:
-    if not ties:
-        return np.arange(total)
-    first = np.concatenate([a for a, _ in ties])
-    second = np.concatenate([b for _, b in ties])
-    graph = coo_matrix((np.ones(len(first), dtype=np.int8), (first, second)), shape=(total, total))
-    labels: npt.NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
-    return labels
+def _whole_axis_pins(space: IndexSpace, labels: npt.NDArray[np.int64]) -> Iterator[Pin]:
+    """What fills an axis by itself cannot go: nothing of the axis would be left."""
+    for value, axis, start in whole_axes(space, labels):
+        text = f"axis {axis} of {value.name} goes as a whole, and nothing of it would be left"
+        yield Pin(np.asarray([start]), Skip(value.name or "", axis, "whole-axis", text))
 
 
 def _option_count(node: ir.Node, space: IndexSpace) -> int:
@@ -235,13 +140,13 @@ def _emit(node: ir.Node, space: IndexSpace, option: int) -> Emission:
 
 
 def _captured(node: ir.Node) -> Iterator[ir.Value]:
-    """Values of the main graph that the node's subgraphs read, and what those return."""
+    """Everything that the node's subgraphs take, read and return."""
     for attribute in node.attributes.values():
         if attribute.type not in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS):
             continue
         graphs = [attribute.as_graph()] if attribute.type == ir.AttributeType.GRAPH else attribute.as_graphs()
         for graph in graphs:
-            yield from graph.outputs
+            yield from (*graph.inputs, *graph.outputs)
             for inner in ir.traversal.RecursiveGraphIterator(graph):
                 yield from (value for value in inner.inputs if value is not None)
 
@@ -255,92 +160,6 @@ def _contract_pins(graph: ir.Graph, space: IndexSpace) -> Iterator[Pin]:
                     yield Pin(
                         ids, Skip(value.name or "", axis, f"graph-{kind}", f"graph {kind} {value.name}")
                     )
-
-
-def _build_groups(coupling: Coupling) -> Iterator[Group]:
-    touched: dict[int, list[tuple[ir.Value, int]]] = defaultdict(list)
-    for value in coupling.space.values():
-        tensor = value.const_value
-        if tensor is None or tensor.dtype not in _WEIGHTS or tensor.size <= 1:
-            continue
-        for axis, ids in coupling.space.all_ids(value):
-            if len(ids) > 1:
-                for label in coupling.labels[ids]:
-                    touched[int(label)].append((value, axis))
-    contracted = _contracted_classes(coupling)
-    by_axes: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for label, places in touched.items():
-        reason = coupling.reason(label)
-        state = (reason.node, reason.code) if reason else None
-        by_axes[(state, label in contracted, *sorted((v.name or "", axis) for v, axis in places))].append(
-            label
-        )
-    for labels in by_axes.values():
-        reason = coupling.reason(labels[0])
-        if reason is not None and reason.code in _NO_NEURONS:
-            continue
-        yield _group(coupling, labels, touched[labels[0]], labels[0] in contracted)
-
-
-def _named_apart(groups: Iterable[Group]) -> Iterator[Group]:
-    """Number groups of one name: the channels of a layer can fall into several, of which each is cut by itself.
-
-    Their order is that of their first index, which no cut changes: a group keeps its name while it shrinks.
-    """
-    seen: Counter[str] = Counter()
-    for group in groups:
-        seen[group.name] += 1
-        number = seen[group.name]
-        yield (
-            group
-            if number == 1
-            else replace(group, name=f"{group.name}#{number}", aliases=group.aliases | {group.name})
-        )
-
-
-def _group(
-    coupling: Coupling, labels: list[int], places: list[tuple[ir.Value, int]], is_contracted: bool
-) -> Group:
-    counts: dict[tuple[ir.Value, int], int] = defaultdict(int)
-    for place in places:
-        counts[place] += 1
-    members = tuple(Member(value, axis, count) for (value, axis), count in counts.items())
-    largest = max(
-        members, key=lambda m: (m.value.const_value.size if m.value.const_value else 0, m.axis == 0)
-    )
-    reason = coupling.reason(labels[0])
-    if reason is None and not is_contracted:
-        text = (
-            "nothing sums over these neurons: cutting them would change the output's shape or a mere factor"
-        )
-        reason = Skip(largest.value.name or "", largest.axis, "no-consumer", text)
-    producer = next((m for m in members if _produces(coupling, m)), largest)
-    return Group(producer.value.name or "", np.asarray(labels), members, reason, _aliases(coupling, members))
-
-
-def _aliases(coupling: Coupling, members: tuple[Member, ...]) -> frozenset[str]:
-    made = [m.value for m in members if not _is_read(coupling, m)]
-    nodes = {use.node.name for value in made for use in value.uses()}
-    return frozenset(name for name in (*(v.name for v in made), *nodes) if name)
-
-
-def _is_read(coupling: Coupling, member: Member) -> bool:
-    """Whether a layer sums over this axis."""
-    return any(c.weight is member.value and c.weight_axis == member.axis for c in coupling.contractions)
-
-
-def _produces(coupling: Coupling, member: Member) -> bool:
-    """Whether the axis is that of a layer's outputs: what names a group best."""
-    return any(c.weight is member.value and c.weight_axis != member.axis for c in coupling.contractions)
-
-
-def _contracted_classes(coupling: Coupling) -> set[int]:
-    found: set[int] = set()
-    for contraction in coupling.contractions:
-        labels = coupling.classes_of(contraction.value, contraction.axis)
-        if labels is not None:
-            found.update(int(label) for label in labels)
-    return found
 
 
 def _domain(node: ir.Node) -> str:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from ...core.errors import ModelError
+from ..constants import all_initializers
 from .analysis import Coupling
 from .rewrites import REWRITES
 
@@ -59,11 +60,12 @@ def cut_classes(model: ir.Model, coupling: Coupling, cut: npt.NDArray[np.int64])
     kept = Kept(coupling, cut)
     _refuse_empty(coupling, kept)
     # Rewrites read the constants as they are now, so they come before the initializers shrink.
-    for node in list(model.graph):
+    for node in list(ir.traversal.RecursiveGraphIterator(model.graph)):
         rewrite = REWRITES.get(node.op_type)
         if rewrite is not None:
             rewrite(node, kept)
-    for value in list(model.graph.initializers.values()):
+    _declare(model, kept)
+    for value in all_initializers(model.graph):
         masks = kept.axes(value)
         if masks and value.const_value is not None:
             array = value.const_value.numpy()
@@ -73,6 +75,16 @@ def cut_classes(model: ir.Model, coupling: Coupling, cut: npt.NDArray[np.int64])
                 np.ascontiguousarray(array), dtype=value.const_value.dtype, name=value.name
             )
             value.shape = ir.Shape(array.shape)
+
+
+def _declare(model: ir.Model, kept: Kept) -> None:
+    """What subgraphs declare of their inputs and outputs is not inferred again: write what stays."""
+    for graph in model.graph.subgraphs():
+        for value in dict.fromkeys((*graph.inputs, *graph.outputs)):
+            masks = kept.axes(value)
+            if masks and value.shape is not None and value.const_value is None:
+                sizes = [int(masks[axis].sum()) if axis in masks else d for axis, d in enumerate(value.shape)]
+                value.shape = ir.Shape(sizes)
 
 
 def _refuse_empty(coupling: Coupling, kept: Kept) -> None:

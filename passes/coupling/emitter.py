@@ -83,8 +83,7 @@ class Emitter:
     @property
     def opset(self) -> int:
         """The version of the node's operator set."""
-        graph = self.node.graph
-        version = graph.opset_imports.get(self.node.domain) if isinstance(graph, ir.Graph) else None
+        version = self.space.graph.opset_imports.get(self.node.domain)
         return version if version is not None else 1
 
     def dims(self, value: ir.Value) -> Dims:

@@ -186,7 +186,7 @@ def _constant(node: ir.Node, index: int) -> npt.NDArray[np.int64] | None:
 
 def _graph_of(node: ir.Node) -> ir.Graph:
     if not isinstance(node.graph, ir.Graph):
-        raise TypeError("only nodes of the main graph are cut")
+        raise TypeError("nodes of functions are not cut: inline them first")
     return node.graph
 
 

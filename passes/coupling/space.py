@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,14 @@ Ids = npt.NDArray[np.int64]
 
 
 class IndexSpace:
-    """Hands out the ids of a graph's main level.
+    """Hands out the ids of a graph's values, those of its subgraphs included.
 
-    Dynamic axes (batch, sequence, image size) carry no ids.
+    Dynamic axes (batch, sequence, image size) carry no ids. Values are told apart by what they are: a subgraph may
+    use a name that another subgraph uses too.
 
     Args:
-        graph: The graph whose values get ids; initializers are values like any other.
-        shapes: Shapes that inference could not find, by value name (from a run on one sample).
+        graph: The main graph; initializers are values like any other.
+        shapes: Shapes that inference could not find, by name of a value of the main graph (from a run on one sample).
         is_approximate: Whether indices may be cut whose means over others change with every cut.
     """
 
@@ -30,11 +31,18 @@ class IndexSpace:
     ) -> None:
         self.total = 0
         self.is_approximate = is_approximate
+        self.graph = graph
         self._dims: dict[ir.Value, Dims | None] = {}
         self._bases: dict[ir.Value, tuple[int | None, ...]] = {}
-        values = [*graph.inputs, *graph.initializers.values(), *(v for node in graph for v in node.outputs)]
-        for value in dict.fromkeys(values):
-            self._add(value, (shapes or {}).get(value.name or ""))
+        for scope in (graph, *graph.subgraphs()):
+            values = [
+                *scope.inputs,
+                *scope.initializers.values(),
+                *(v for node in scope for v in node.outputs),
+            ]
+            found = shapes if scope is graph and shapes is not None else {}
+            for value in dict.fromkeys(values):
+                self._add(value, found.get(value.name or ""))
 
     def _add(self, value: ir.Value, fallback: Dims | None) -> None:
         dims = _dims_of(value)
@@ -70,6 +78,17 @@ class IndexSpace:
         pairs = ((axis, self.ids(value, axis)) for axis in axes)
         return [(axis, ids) for axis, ids in pairs if ids is not None]
 
+    def is_observable(self, value: ir.Value) -> bool:
+        """Whether a run can hand the value out: those of the main graph, not those of a body."""
+        return value.graph is self.graph
+
+    def axes(self) -> Iterator[tuple[ir.Value, int, int]]:
+        """Every static axis that is not empty: its value, its number and its first id, in the order of the ids."""
+        for value, bases in self._bases.items():
+            for axis, base in enumerate(bases):
+                if base is not None and (self._dims[value] or ())[axis] != 0:
+                    yield value, axis, base
+
     def values(self) -> list[ir.Value]:
         """Every value that has ids."""
         return list(self._dims)
@@ -78,7 +97,8 @@ class IndexSpace:
 def _dims_of(value: ir.Value) -> Dims | None:
     if value.const_value is not None:
         return tuple(value.const_value.shape.numpy())
-    if value.shape is None:
+    # The shape of a sequence or an optional is that of its elements, which no axis of its own stands for.
+    if value.shape is None or not isinstance(value.type, (ir.TensorType, type(None))):
         return None
     # Some exporters write -1 for a free dimension.
     return tuple((d if d >= 0 else None) if isinstance(d, int) else d.value for d in value.shape)

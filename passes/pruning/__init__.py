@@ -1,25 +1,37 @@
 """Pruning of neurons and of single weights."""
 
+from .costing import NodeTimes, TimeTable, macs_model, node_work
 from .criteria import CRITERION_TABLE, NeuronView
-from .options import CRITERIA, WITHOUT_SAMPLES, PruneOptions
+from .options import BUDGETS, CRITERIA, WITHOUT_SAMPLES, PruneOptions
+from .plan import PLAN_SCHEMA, PlannedCut, PrunePlan
 from .proof import Proof
 from .prune import PruneOutcome, prune
 from .report import GroupPlan, PruneReport, Round
+from .sparsity import Pattern
 from .structured import StructuredPruningPass
 from .weights import WeightPruningPass
 
 __all__ = [
+    "BUDGETS",
     "CRITERIA",
     "CRITERION_TABLE",
+    "PLAN_SCHEMA",
     "WITHOUT_SAMPLES",
     "GroupPlan",
     "NeuronView",
+    "NodeTimes",
+    "Pattern",
+    "PlannedCut",
     "Proof",
     "PruneOptions",
     "PruneOutcome",
+    "PrunePlan",
     "PruneReport",
     "Round",
     "StructuredPruningPass",
+    "TimeTable",
     "WeightPruningPass",
+    "macs_model",
+    "node_work",
     "prune",
 ]

@@ -70,6 +70,66 @@ def allocate_local(cost: CostModel, budget: float, widths: Sequence[Sequence[int
     return same_share(low, widths)
 
 
+def allocate_isomorphic(
+    curves: Sequence[Curve],
+    kinds: Sequence[object],
+    cost: CostModel,
+    budget: float,
+    widths: Sequence[Sequence[int]],
+) -> Widths:
+    """Cut every kind of group by the same share of its neurons; within a kind, what hurts least goes first.
+
+    Args:
+        curves: Cost of each group's cuts.
+        kinds: The kind of each group.
+        cost: The cost model of the budget.
+        budget: What may be left.
+        widths: Allowed widths of each group, the widest first.
+
+    Returns:
+        The width of each group: the largest common share that holds the budget.
+    """
+    paths = [
+        _cheapest_first(curves, widths, [g for g, k in enumerate(kinds) if k == kind])
+        for kind in dict.fromkeys(kinds)
+    ]
+    full = np.asarray([options[0] for options in widths], dtype=np.int64)
+
+    def cut_to(share: float) -> Widths:
+        current = full.copy()
+        for members, path in paths:
+            wanted = share * full[members].sum()
+            for group, width in path:
+                if current[members].sum() <= wanted:
+                    break
+                current[group] = width
+        return current
+
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if cost.total(cut_to(middle)) <= budget else (low, middle)
+    return cut_to(low)
+
+
+def _cheapest_first(
+    curves: Sequence[Curve], widths: Sequence[Sequence[int]], members: list[int]
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """The members of a kind, and their cuts in the order of what each costs for a neuron."""
+    current = {g: widths[g][0] for g in members}
+    path: list[tuple[int, int]] = []
+    while moves := [
+        (_loss(curves[g], current[g], w) / (current[g] - w), g, w)
+        for g in members
+        for w in widths[g]
+        if w < current[g]
+    ]:
+        _, group, width = min(moves)
+        current[group] = width
+        path.append((group, width))
+    return members, path
+
+
 def same_share(share: float, widths: Sequence[Sequence[int]]) -> Widths:
     """The allowed width of each group that is nearest to a share of its size, from below where two are."""
     chosen = [min(options, key=lambda w: (abs(w - share * options[0]), w)) for options in widths]
@@ -77,9 +137,13 @@ def same_share(share: float, widths: Sequence[Sequence[int]]) -> Widths:
 
 
 def _price(curve: Curve, cost: CostModel, current: Widths, group: int, width: int) -> float:
+    return _loss(curve, int(current[group]), width) / max(cost.saving(current, group, width), 1e-9)
+
+
+def _loss(curve: Curve, current: int, width: int) -> float:
+    """What is lost when a group goes from one width to a smaller one."""
     size = len(curve.order)
-    loss = curve.cost[size - width] - curve.cost[size - int(current[group])]
-    return float(loss) / max(cost.saving(current, group, width), 1e-9)
+    return float(curve.cost[size - width] - curve.cost[size - current])
 
 
 def _give_back(

@@ -30,10 +30,15 @@ class Consumer:
     block: int = 0
 
     @property
-    def key(self) -> tuple[str, int, str, int]:
+    def key(self) -> tuple[ir.Value, int, ir.Value | None, int]:
         """What tells consumers apart: two nodes that share value and weight are one."""
         c = self.contraction
-        return (c.value.name or "", c.axis, c.weight.name or "" if c.weight else "", self.block)
+        return (c.value, c.axis, c.weight, self.block)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The value that it reads, by name, and the axis."""
+        return (self.contraction.value.name or "", self.contraction.axis)
 
     @property
     def weight(self) -> ir.Value:
@@ -41,6 +46,10 @@ class Consumer:
         if self.contraction.weight is None:
             raise ValueError("both operands are activations")
         return self.contraction.weight
+
+    def is_observable(self, coupling: Coupling) -> bool:
+        """Whether a run can tell what it reads: a value of the main graph, also where a branch or body captures it."""
+        return coupling.space.is_observable(self.contraction.value)
 
     def labels(self, coupling: Coupling) -> npt.NDArray[np.int64]:
         """Class of each input index that this consumer reads, shape ``(inputs,)``."""
@@ -78,9 +87,13 @@ class Consumer:
 
 
 def find_consumers(coupling: Coupling) -> list[Consumer]:
-    """Every consumer with a constant floating-point weight that reads at least one free neuron."""
+    """Every consumer with a constant floating-point weight that reads at least one free neuron.
+
+    Those inside a body (of an If, a Loop, a Scan) are among them; what they read need not be observable, see
+    :meth:`Consumer.is_observable`.
+    """
     free = {int(label) for group in coupling.groups for label in group.classes}
-    found: dict[tuple[str, int, str, int], Consumer] = {}
+    found: dict[tuple[ir.Value, int, ir.Value | None, int], Consumer] = {}
     for contraction in coupling.contractions:
         weight = contraction.weight
         if weight is None or weight.const_value is None or weight.const_value.dtype not in _FLOATS:

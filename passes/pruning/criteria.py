@@ -190,6 +190,7 @@ def second_order(group: Group, evidence: Evidence, depth: int) -> Curve:
             seen.covariance if has_intercept(consumer) else seen.second,
             consumer.matrix(),
             seen.second,
+            seen.ridge,
         )
         for consumer, places, seen in _readers(group, evidence)
     ]
@@ -255,10 +256,10 @@ def _readers(
     group: Group, evidence: Evidence
 ) -> list[tuple[Consumer, npt.NDArray[np.int64], InputStatistics]]:
     found = []
-    for consumer, seen in evidence.statistics.items():
+    for consumer in evidence.statistics:
         places = positions_of(group, consumer.labels(evidence.coupling))
         if places is not None:
-            found.append((consumer, places, seen))
+            found.append((consumer, places, evidence.statistics[consumer]))
     return found
 
 

@@ -29,41 +29,63 @@ def masked(model: ir.Model, coupling: Coupling, kept: Kept) -> ir.Model:
         kept: What stays.
     """
     copy = model.clone()
-    nodes = {node.name: node for node in copy.graph}
-    stand_ins: dict[str, ir.Value] = {}
+    twins = _Twins(model.graph, copy.graph)
     for index, contraction in enumerate(coupling.contractions):
         mask = kept.mask(contraction.value, contraction.axis)
         if mask is None or contraction.value in contraction.node.outputs:
             continue  # a recurrent layer reads its own states, through a weight that has a mask of its own
         rank = len(coupling.space.dims(contraction.value) or ())
-        stem = f"sardonyx.masked.{index}"
-        masking = _Masking(copy.graph, nodes[contraction.node.name], stem, stand_ins)
-        masking.apply(contraction, mask, rank)
+        _Masking(twins, contraction.node, f"sardonyx.masked.{index}").apply(contraction, mask, rank)
     return copy
 
 
-class _Masking:
-    """Puts one mask into a graph, before one node.
+class _Twins:
+    """What each node and value of a graph is in its copy, subgraphs included.
 
-    Args:
-        graph: The graph.
-        node: The node that sums or takes means.
-        stem: What new names begin with.
-        stand_ins: For a value that was replaced, by name, the one that its users read now; added to.
+    Attributes:
+        opset: The version of the standard operators.
+        nodes: The copy of each node.
+        values: For each value what its users in the copy read, which is another after a mean was written out.
+        fed: For a node and a value that it reads, what it reads instead since a mask was put before it.
     """
 
-    def __init__(self, graph: ir.Graph, node: ir.Node, stem: str, stand_ins: dict[str, ir.Value]) -> None:
-        self.graph, self.node, self.stem, self.stand_ins = graph, node, stem, stand_ins
+    def __init__(self, graph: ir.Graph, copy: ir.Graph) -> None:
+        self.opset = copy.opset_imports.get("") or 1
+        pairs = zip(*(ir.traversal.RecursiveGraphIterator(g) for g in (graph, copy)), strict=True)
+        self.nodes = dict(pairs)
+        self.values: dict[ir.Value, ir.Value] = {}
+        self.fed: dict[tuple[ir.Node, ir.Value], ir.Value] = {}
+        for node, twin in self.nodes.items():
+            for mine, its in ((node.inputs, twin.inputs), (node.outputs, twin.outputs)):
+                for value, other in zip(mine, its, strict=True):
+                    if value is not None and other is not None:
+                        self.values[value] = other
+
+
+class _Masking:
+    """Puts one mask into a copy, before one node, in the graph or body where that node stands.
+
+    Args:
+        twins: What was copied; what is replaced is noted there.
+        original: The node that sums or takes means.
+        stem: What new names begin with.
+    """
+
+    def __init__(self, twins: _Twins, original: ir.Node, stem: str) -> None:
+        node = twins.nodes[original]
+        if not isinstance(node.graph, ir.Graph):
+            raise TypeError("functions are inlined before a graph is analysed")
+        self.graph, self.node = node.graph, node
+        self.twins, self.original, self.stem = twins, original, stem
         self.count = 0
 
     def apply(self, contraction: Contraction, mask: npt.NDArray[np.bool_], rank: int) -> None:
-        wanted = contraction.value.name or ""
-        read = self.stand_ins.get(wanted)
-        source = next(v for v in self.node.inputs if v is not None and (v is read or v.name == wanted))
+        value = contraction.value
+        source = self.twins.fed.get((self.original, value), self.twins.values[value])
         shape = [1] * rank
         shape[contraction.axis] = len(mask)
         if source.dtype is not None and not source.dtype.is_floating_point():
-            self._feed(source, self._zeroed(source, mask.reshape(shape)))
+            self._feed(value, source, self._zeroed(source, mask.reshape(shape)))
             return
         ones = self._constant(source, mask.reshape(shape))
         product = self._before("Mul", source, ones)
@@ -71,15 +93,18 @@ class _Masking:
         if contraction.is_mean and self.node.op_type != "ReduceMean":
             self._normalize(product, ones, share)
             return
-        self._feed(source, product)
+        self._feed(value, source, product)
         if contraction.is_mean:
             self._replace(self._after("Div", self.node.outputs[0], self._constant(source, share)))
 
-    def _feed(self, source: ir.Value, product: ir.Value) -> None:
+    def _feed(self, original: ir.Value, source: ir.Value, product: ir.Value) -> None:
         """Let the node read one value instead of another."""
-        for position, value in enumerate(self.node.inputs):
-            if value is source:
-                self.node.replace_input_with(position, product)
+        places = [position for position, value in enumerate(self.node.inputs) if value is source]
+        if not places:
+            raise ValueError(f"{self.node.name} does not read {original.name}")
+        self.twins.fed[(self.original, original)] = product
+        for position in places:
+            self.node.replace_input_with(position, product)
 
     def _zeroed(self, source: ir.Value, mask: npt.NDArray[np.bool_]) -> ir.Value:
         """A quantized tensor with its zero-point where neurons go."""
@@ -108,7 +133,7 @@ class _Masking:
 
     def _mean(self, value: ir.Value) -> ir.Value:
         """Over the last axis; the axes are an attribute before opset 18 and an input since."""
-        if (self.graph.opset_imports.get("") or 1) < 18:
+        if self.twins.opset < 18:
             return self._before("ReduceMean", value, axes=[-1], keepdims=1)
         axes = add_constant(self.graph, self._name(), np.asarray([-1], np.int64))
         return self._before("ReduceMean", value, axes, keepdims=1)
@@ -132,7 +157,8 @@ class _Masking:
     def _replace(self, result: ir.Value) -> None:
         """Let whoever reads the node's output read this instead."""
         output = self.node.outputs[0]
-        self.stand_ins[output.name or ""] = result
+        if self.twins.values[self.original.outputs[0]] is output:
+            self.twins.values[self.original.outputs[0]] = result
         for use in list(output.uses()):
             if use.node is not result.producer():
                 use.node.replace_input_with(use.idx, result)

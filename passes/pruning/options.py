@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...core.errors import UsageError
+from .plan import PrunePlan
+from .sparsity import Pattern
 
 CRITERIA = (
     "second-order",
@@ -24,6 +25,9 @@ CRITERIA = (
 )
 """Names of the criteria."""
 
+BUDGETS = ("params", "macs", "bytes", "time")
+"""What a budget may be in."""
+
 WITHOUT_SAMPLES = frozenset({"magnitude", "l1", "random"})
 """Criteria that look at weights only."""
 
@@ -32,18 +36,22 @@ WITHOUT_SAMPLES = frozenset({"magnitude", "l1", "random"})
 class PruneOptions:
     """How a graph is pruned.
 
-    Exactly one of ``params``, ``macs`` and ``ratio`` says how much.
+    Exactly one of ``params``, ``macs``, ``bytes``, ``time``, ``ratio`` and ``plan`` says how much.
 
     Attributes:
         params: Share of the parameters that stays, in (0, 1].
         macs: Share of the multiply-accumulates that stays, in (0, 1].
+        bytes: Share of the stored bytes that stays, in (0, 1].
+        time: Share of the time that stays, in (0, 1], as a :class:`~sardonyx.passes.pruning.TimeTable` predicts it.
+        plan: A plan that was made before: exactly its neurons go.
         ratio: Share of the neurons cut from each group (weights, for the other granularities), in [0, 1).
         criterion: What decides which neurons go: one of :data:`CRITERIA`, or a function from a
             :class:`~sardonyx.passes.pruning.NeuronView` to scores.
-        scope: ``global`` lets groups compete, ``local`` cuts every group alike.
+        scope: ``global`` lets groups compete, ``local`` cuts every group alike, ``isomorphic`` lets groups of one
+            kind compete and cuts every kind alike.
         align: Widths are kept at multiples of this; ``auto`` takes the target's.
         granularity: ``structured`` cuts neurons; ``unstructured`` zeroes weights; ``n:m`` (as ``2:4``) keeps n of
-            every m weights.
+            every m inputs; ``block:RxC`` zeroes tiles of R outputs and C inputs.
         compensate: Whether consumers are repaired in closed form.
         exclude: Globs over names of layers (their nodes or initializers) whose neurons are left alone.
         approximate: Whether neurons may go over which a LayerNormalization or a mean runs.
@@ -54,9 +62,12 @@ class PruneOptions:
 
     params: float | None = None
     macs: float | None = None
+    bytes: float | None = None
+    time: float | None = None
     ratio: float | None = None
+    plan: PrunePlan | None = None
     criterion: str | Callable[[Any], Any] = "second-order"
-    scope: Literal["global", "local"] = "global"
+    scope: Literal["global", "local", "isomorphic"] = "global"
     align: int | Literal["auto"] = "auto"
     granularity: str = "structured"
     compensate: bool = True
@@ -67,15 +78,16 @@ class PruneOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        budgets = {"params": self.params, "macs": self.macs, "ratio": self.ratio}
+        budgets = {name: getattr(self, name) for name in (*BUDGETS, "ratio", "plan")}
         given = {name: value for name, value in budgets.items() if value is not None}
         if len(given) != 1:
             named = ", ".join(given) or "none"
             raise UsageError(
-                f"one budget is needed, got {named}", remedy="give one of --params, --macs, --ratio"
+                f"one budget is needed, got {named}",
+                remedy="give one of --params, --macs, --bytes, --latency, --ratio, --plan",
             )
         name, value = next(iter(given.items()))
-        if not math.isfinite(value) or not (0 <= value < 1 if name == "ratio" else 0 < value <= 1):
+        if name != "plan" and not _is_share(name, value):
             span = "[0, 1)" if name == "ratio" else "(0, 1]"
             raise UsageError(f"{name} {value} is outside {span}", remedy="give a share, as 0.5")
         if not callable(self.criterion) and self.criterion not in CRITERIA:
@@ -84,13 +96,18 @@ class PruneOptions:
             )
         if self.min_width < 1 or self.steps < 1 or (self.align != "auto" and self.align < 1):
             raise UsageError("min_width, steps and align count from 1", remedy="give positive numbers")
-        if self.granularity not in {"structured", "unstructured"} and self.pattern is None:
+        if self.granularity != "structured" and Pattern.parse(self.granularity) is None:
             raise UsageError(
                 f"unknown granularity {self.granularity!r}",
-                remedy="choose structured, unstructured or n:m, as 2:4",
+                remedy="choose structured, unstructured, n:m as 2:4, or block:RxC as block:4x1",
             )
-        if self.pattern is None and self.granularity != "structured" and self.macs is not None:
-            raise UsageError("zeros save no multiply-accumulates here", remedy="give --params or --ratio")
+        if self.granularity != "structured" and self.params is None and self.ratio is None:
+            raise UsageError(f"zeros have no budget in {name}", remedy="give --params or --ratio")
+
+    @property
+    def budget(self) -> tuple[str, float] | None:
+        """What is to be held and the share that stays; None where groups are cut by a ratio or a plan."""
+        return next(((n, v) for n in BUDGETS if (v := getattr(self, n)) is not None), None)
 
     @property
     def criterion_name(self) -> str:
@@ -99,11 +116,6 @@ class PruneOptions:
             self.criterion if isinstance(self.criterion, str) else getattr(self.criterion, "__name__", "own")
         )
 
-    @property
-    def pattern(self) -> tuple[int, int] | None:
-        """``(n, m)`` of an n:m granularity, or None."""
-        match = re.fullmatch(r"(\d+):(\d+)", self.granularity)
-        if match is None:
-            return None
-        n, m = int(match[1]), int(match[2])
-        return (n, m) if 0 < n < m else None
+
+def _is_share(name: str, value: float) -> bool:
+    return math.isfinite(value) and (0 <= value < 1 if name == "ratio" else 0 < value <= 1)

@@ -11,6 +11,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, NameFixPass
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import Runner
 from ...core.targets import Target
+from .costing import TimeTable
 from .options import PruneOptions
 from .report import PruneReport
 from .structured import StructuredPruningPass
@@ -41,6 +42,7 @@ def prune(
     runner: Runner | None = None,
     progress: Progress | None = None,
     plan_only: bool = False,
+    table: TimeTable | None = None,
 ) -> PruneOutcome:
     """Prune a graph.
 
@@ -53,6 +55,7 @@ def prune(
         runner: Executes graphs; ONNX Runtime by default.
         progress: Told the rounds done and the rounds in all.
         plan_only: Plan and cut nothing.
+        table: Measured times, for a budget of time.
 
     Returns:
         The pruned graph with its report.
@@ -67,9 +70,11 @@ def prune(
     LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=0)(work)
     NameFixPass()(work)
     if options.granularity == "structured":
-        step = StructuredPruningPass(options, target, data, runner, progress, plan_only=plan_only)
+        step = StructuredPruningPass(
+            options, target, data, runner, progress, plan_only=plan_only, table=table
+        )
         step(work)
         return PruneOutcome(work, step.report)
-    zeroing = WeightPruningPass(options, data)
+    zeroing = WeightPruningPass(options, data, runner, progress)
     zeroing(work)
     return PruneOutcome(work, zeroing.report)

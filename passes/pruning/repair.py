@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
-import scipy.linalg
 
 from ..coupling import Coupling, Kept
 from .consumers import Consumer
-from .second_order import ridged
-from .statistics import InputStatistics
+from .shrinkage import predict
+from .statistics import InputStatistics, merged
 
 Matrix = npt.NDArray[np.float64]
 
@@ -48,14 +47,33 @@ def repair_consumers(
         The gain for each consumer that lost inputs.
     """
     gains = []
-    for consumer, seen in statistics.items():
-        mask = kept.mask(consumer.contraction.value, consumer.contraction.axis)
-        if mask is None:
+    for readers in _by_weight(statistics):
+        masks = [_mask_of(consumer, kept) for consumer in readers]
+        mask = masks[0]
+        if mask is None or mask.all() or not mask.any():
             continue
-        part = mask.reshape(consumer.contraction.blocks, -1)[consumer.block]
-        if not part.all() and part.any():
-            gains.append(_repair(model, consumer, part, seen))
+        if any(other is None or not np.array_equal(other, mask) for other in masks):
+            continue  # nodes that share a weight and lose different inputs cannot both be served by it
+        seen = merged([statistics[consumer] for consumer in readers])
+        if seen.count:
+            gains.append(_repair(model, readers[0], mask, seen))
     return gains
+
+
+def _by_weight(statistics: Mapping[Consumer, InputStatistics]) -> list[list[Consumer]]:
+    """Consumers that read through the same weights, together: what is folded in serves all of them."""
+    found: dict[tuple[ir.Value, int], list[Consumer]] = {}
+    for consumer in statistics:
+        found.setdefault((consumer.weight, consumer.block), []).append(consumer)
+    return list(found.values())
+
+
+def _mask_of(consumer: Consumer, kept: Kept) -> npt.NDArray[np.bool_] | None:
+    mask = kept.mask(consumer.contraction.value, consumer.contraction.axis)
+    if mask is None:
+        return None
+    part: npt.NDArray[np.bool_] = mask.reshape(consumer.contraction.blocks, -1)[consumer.block]
+    return part
 
 
 def _repair(
@@ -63,16 +81,17 @@ def _repair(
 ) -> RepairGain:
     matrix = consumer.matrix()
     centred = has_intercept(consumer)
-    moments = ridged(seen.covariance if centred else seen.second)
+    moments = seen.covariance if centred else seen.second
     lost = matrix[~keep]
-    share = scipy.linalg.solve(moments[np.ix_(keep, keep)], moments[np.ix_(keep, ~keep)], assume_a="pos")
+    share = predict(moments, keep, seen.ridge)
     repaired = matrix.copy()
     repaired[keep] += share @ lost
     consumer.replace(repaired)
     if centred:
         _add_to_bias(model, consumer, lost.T @ (seen.mean[~keep] - share.T @ seen.mean[keep]))
     energy = max(float(np.sum(seen.second * (matrix @ matrix.T))), 1e-30)
-    left = moments[np.ix_(~keep, ~keep)] - moments[np.ix_(~keep, keep)] @ share
+    across = moments[np.ix_(~keep, keep)] @ share
+    left = moments[np.ix_(~keep, ~keep)] - across - across.T + share.T @ moments[np.ix_(keep, keep)] @ share
     plain = float(np.sum(seen.second[np.ix_(~keep, ~keep)] * (lost @ lost.T)))
     return RepairGain(
         consumer.contraction.node.name or "",

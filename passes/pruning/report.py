@@ -8,6 +8,7 @@ from typing import Any
 from ...core.reports import PassReport, Skip
 from ..coupling import Coupling, Group
 from .correction import CorrectionGain
+from .plan import PrunePlan
 from .proof import Proof
 from .repair import RepairGain
 
@@ -65,6 +66,7 @@ class PruneReport(PassReport):
         corrections: What bringing each layer's outputs back to the original's gave.
         alignment: The multiple that widths were kept at.
         budget: What was asked for and what came out, as shares.
+        cuts: Which neurons went, to be replayed.
     """
 
     plan: list[GroupPlan] = field(default_factory=list)
@@ -73,6 +75,7 @@ class PruneReport(PassReport):
     corrections: list[CorrectionGain] = field(default_factory=list)
     alignment: int = 1
     budget: dict[str, Any] = field(default_factory=dict)
+    cuts: PrunePlan | None = None
 
 
 def plan_groups(groups: tuple[Group, ...], widths: dict[str, int]) -> list[GroupPlan]:

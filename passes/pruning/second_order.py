@@ -17,10 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .shrinkage import ridged
+
 Matrix = npt.NDArray[np.float64]
 
-RIDGE = 1e-4
-"""Added to the diagonal of the moments, as a share of its mean: keeps the inverse sound."""
+_STRETCH = 128
+"""A group of more neurons loses several at a time: one for each so many that it has."""
+
+_POOL = 4
+"""Candidates for each neuron that is to go."""
 
 _COMPACT = 0.8
 """Neurons that are gone are forgotten when fewer than this share of those held are left."""
@@ -35,18 +40,14 @@ class Reader:
         moments: Second moments of the inputs, about zero or about the mean where a bias can take it up.
         weights: Shape ``(inputs, outputs)``.
         energy: Second moments about zero: what the output energy is measured with.
+        ridge: How far the regression on the others is shrunk, as a share of the moments' mean diagonal.
     """
 
     places: npt.NDArray[np.int64]
     moments: Matrix
     weights: Matrix
     energy: Matrix
-
-
-def ridged(moments: Matrix) -> Matrix:
-    """Moments with a small share of their mean diagonal added to the diagonal."""
-    mean = float(np.trace(moments)) / max(len(moments), 1)
-    return moments + np.eye(len(moments)) * (RIDGE * mean + 1e-12)
+    ridge: float = 1e-4
 
 
 def elimination(
@@ -64,17 +65,17 @@ def elimination(
         The order, shape ``(neurons,)``, and the cost of the first k cuts, shape ``(neurons + 1,)``, as shares of
         the consumers' output energies, summed over consumers.
     """
-    states = [_State(reader, compensate) for reader in readers]
+    states = [_State.of(reader, compensate) for reader in readers]
     names = np.arange(size)
     alive = np.ones(size, dtype=bool)
     order: list[int] = []
     cost = np.full(size + 1, np.inf)
     cost[0] = 0.0
-    for step in range(size if depth is None else min(depth, size)):
-        costs = np.sum([state.costs() for state in states], axis=0) if states else np.zeros(len(names))
-        chosen = int(np.argmin(np.where(alive, costs, np.inf)))
-        order.append(int(names[chosen]))
-        cost[step + 1] = cost[step] + max(float(costs[chosen]), 0.0)
+    limit = size if depth is None else min(depth, size)
+    while len(order) < limit:
+        chosen, losses = _stretch(states, alive, min(max(1, size // _STRETCH), limit - len(order)))
+        cost[len(order) + 1 : len(order) + 1 + len(chosen)] = cost[len(order)] + np.cumsum(losses)
+        order.extend(int(name) for name in names[chosen])
         alive[chosen] = False
         for state in states:
             state.remove(chosen)
@@ -86,30 +87,73 @@ def elimination(
     return np.concatenate([np.asarray(order, dtype=np.int64), rest]), cost
 
 
+def _stretch(
+    states: list[_State], alive: npt.NDArray[np.bool_], count: int
+) -> tuple[npt.NDArray[np.int64], list[float]]:
+    """The next neurons to go, and what each costs once those before it are gone.
+
+    Few of the cheapest come into question. Among these every choice is followed exactly; the others hear of all of
+    them at once, in one product instead of many.
+    """
+    costs = _costs(states, alive)
+    if count == 1:
+        first = int(np.argmin(costs))
+        return np.asarray([first]), [max(float(costs[first]), 0.0)]
+    pool = np.argsort(costs, kind="stable")[: min(_POOL * count, int(alive.sum()))]
+    parts = [state.part(pool) for state in states]
+    left = np.ones(len(pool), dtype=bool)
+    chosen, losses = [], []
+    for _ in range(count):
+        costs = _costs(parts, left)
+        place = int(np.argmin(costs))
+        chosen.append(place)
+        losses.append(max(float(costs[place]), 0.0))
+        left[place] = False
+        for part in parts:
+            part.remove(np.asarray([place]))
+    return pool[chosen], losses
+
+
+def _costs(states: list[_State], alive: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    total = np.zeros(len(alive))
+    for state in states:
+        total += state.costs()
+    return np.where(alive, total, np.inf)
+
+
 class _State:
     """Inverse moments and weight products of one consumer, brought up to date as neurons go.
 
     Only the indices of the group's neurons are held: the updates need no others.
     """
 
-    def __init__(self, reader: Reader, compensate: bool) -> None:
-        product = reader.weights @ reader.weights.T
-        self.compensate = compensate
-        self.scale = max(float(np.sum(reader.energy * product)), 1e-30)
-        matrix = np.linalg.inv(ridged(reader.moments)) if compensate else reader.moments
-        self.places = reader.places
+    def __init__(
+        self, places: npt.NDArray[np.int64], matrix: Matrix, product: Matrix, scale: float, compensate: bool
+    ) -> None:
+        index = places.ravel()
         # What the costs are read from: the inverse where the others take over, the moments where not.
-        self.matrix: Matrix = matrix.astype(np.float64)
-        self.product: Matrix = product
-        self.keep(np.ones(len(reader.places), dtype=bool))
+        self.matrix: Matrix = matrix[np.ix_(index, index)]
+        self.product: Matrix = product[np.ix_(index, index)]
+        self.places: npt.NDArray[np.int64] = np.arange(places.size).reshape(places.shape)
+        self.scale = scale
+        self.compensate = compensate
+
+    @classmethod
+    def of(cls, reader: Reader, compensate: bool) -> _State:
+        """The state before anything goes."""
+        product = reader.weights @ reader.weights.T
+        scale = max(float(np.sum(reader.energy * product)), 1e-30)
+        matrix = np.linalg.inv(ridged(reader.moments, reader.ridge)) if compensate else reader.moments
+        return cls(reader.places, np.asarray(matrix, np.float64), product, scale, compensate)
+
+    def part(self, neurons: npt.NDArray[np.int64]) -> _State:
+        """The state of some neurons by themselves."""
+        return _State(self.places[neurons], self.matrix, self.product, self.scale, self.compensate)
 
     def keep(self, alive: npt.NDArray[np.bool_]) -> None:
         """Forget the neurons that are gone, so that later updates are smaller."""
-        places = self.places[alive]
-        index = places.ravel()
-        self.matrix = self.matrix[np.ix_(index, index)]
-        self.product = self.product[np.ix_(index, index)]
-        self.places = np.arange(places.size).reshape(places.shape)
+        smaller = self.part(np.flatnonzero(alive))
+        self.matrix, self.product, self.places = smaller.matrix, smaller.product, smaller.places
 
     def costs(self) -> npt.NDArray[np.float64]:
         """What each neuron costs now, shape ``(neurons held,)``; without meaning for those that are gone."""
@@ -125,11 +169,11 @@ class _State:
         block: Matrix = np.trace(solved, axis1=1, axis2=2)
         return block / self.scale
 
-    def remove(self, neuron: int) -> None:
-        """Let the others take over what the neuron did."""
+    def remove(self, neurons: npt.NDArray[np.int64]) -> None:
+        """Let the others take over what the neurons did."""
         if not self.compensate:
             return
-        places = self.places[neuron]
+        places = self.places[neurons].ravel()
         inverse, product = self.matrix[:, places], self.product[:, places]
         share = np.linalg.solve(inverse[places] + np.eye(len(places)) * 1e-12, inverse.T).T
         # (I - s e') K (I - e s'), written as one symmetric update: -(s h' + h s') with h = K e - s K_SS / 2.

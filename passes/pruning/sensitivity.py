@@ -17,6 +17,7 @@ import onnx_ir as ir
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import Runner
 from ...core.tensors import Array
+from ..constants import all_initializers
 from ..coupling import Coupling, Group, Kept
 from .consumers import Consumer
 from .criteria import Curve
@@ -27,23 +28,8 @@ from .statistics import InputStatistics
 TRIAL_SHARE = 1 / 8
 """Share of a group that is cut on trial."""
 
-_HELD_OUT_SHARE = 0.25
-_MOST_HELD_OUT = 128
 _SATURATING = frozenset({"Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Tanh", "Identity"})
 _SMALLEST = 1e-12
-
-
-def split_off(data: CalibrationData, seed: int) -> tuple[CalibrationData, CalibrationData]:
-    """Divide samples into those that statistics are taken from and those that judge.
-
-    Args:
-        data: The samples; too few to be divided, they serve for both.
-        seed: Seed of the choice.
-    """
-    if len(data) < 2 * data.batch_size_for(1):
-        return data, data
-    rest, held_out = data.split(_HELD_OUT_SHARE, seed=seed)
-    return rest, held_out.subset(_MOST_HELD_OUT, seed=seed)
 
 
 class OutputProbe:
@@ -125,7 +111,7 @@ def sensitivities(
 
 @contextmanager
 def _weights_restored(model: ir.Model) -> Iterator[None]:
-    saved = [(value, value.const_value) for value in model.graph.initializers.values()]
+    saved = [(value, value.const_value) for value in all_initializers(model.graph)]
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ def event(name: str, provider: str, dur: int) -> dict[str, object]:
 def test_a_profile_is_summed_over_the_runs_of_a_node() -> None:
     other = {"cat": "Session", "name": "model_run", "dur": 50, "args": {}}
     nodes = parse_profile([event("a", CUDA, 10), other, event("b", CPU, 5), event("a", CUDA, 20)])
-    assert nodes == (NodeTime("a", "Conv", CUDA, 30.0, 2), NodeTime("b", "Conv", CPU, 5.0, 1))
+    assert nodes == (NodeTime("a", "Conv", CUDA, 30.0, 2, 15.0), NodeTime("b", "Conv", CPU, 5.0, 1, 5.0))
 
 
 def test_shares_of_nodes_and_of_time() -> None:

@@ -13,7 +13,10 @@ IdsTable = npt.NDArray[np.int64]
 
 
 def conv_options(node: ir.Node, e: Emitter) -> int:
-    """A grouped convolution is cut by whole groups, or at the same local index in every group."""
+    """A grouped convolution is cut at the same local index in every group, or by whole groups.
+
+    The first comes first: along a stream of several grouped convolutions it is the one that they can agree on.
+    """
     if node.attributes.get_int("group", 1) == 1:
         return 1
     lanes = 1 if node.op_type == "ConvTranspose" else e.dims(e.need(1))[1]
@@ -40,13 +43,14 @@ def conv_transpose(node: ir.Node, e: Emitter, option: int) -> None:
         raise FreezeError("dynamic", "a channel axis is dynamic")
     e.tie(x, rows)
     blocks_x, blocks_y = x.reshape(groups, -1), y.reshape(groups, -1)
-    if option == 0:
+    if option == 1:
         e.pin(columns, 1, "whole-groups", "the weight's axis is shared by all groups")
         _tie_whole_groups(e, blocks_x, blocks_y)
     else:
         for block in range(groups):
             e.tie(blocks_y[block], columns)
             e.tie(blocks_x[block], blocks_x[0])
+        e.contract(Contraction(node, source, 1, weight, 0, blocks=groups))
     _tie_bias(e, output)
 
 
@@ -69,7 +73,7 @@ def _grouped(node: ir.Node, e: Emitter, groups: int, option: int) -> None:
         raise FreezeError("uneven-groups", "the channels do not divide into the groups")
     e.tie_axes(output, 1, weight, 0)
     blocks_x, blocks_y = x.reshape(groups, -1), y.reshape(groups, -1)
-    if option == 0:
+    if option == 1 or len(lanes) == 1:
         if len(lanes) > 1:
             e.pin(lanes, 1, "whole-groups", "the weight's axis is shared by all groups")
         _tie_whole_groups(e, blocks_x, blocks_y)

@@ -137,8 +137,11 @@ def pool(node: ir.Node, e: Emitter, option: int) -> None:
 
 
 def resize(node: ir.Node, e: Emitter, option: int) -> None:
-    """An axis that keeps its size keeps its ids."""
+    """An axis that keeps its size keeps its ids; scales and a region of interest have an entry for each axis."""
     source, output = e.need(0), node.outputs[0]
+    for value in node.inputs[1:3]:
+        if value is not None and e.dims(value):
+            e.pin_axis(value, 0, "spatial", "has an entry for each axis")
     sizes = e.input(3)
     written = sizes is not None and ir.convenience.get_const_tensor(sizes) is None
     for axis, size in enumerate(e.dims(source)):
@@ -167,6 +170,9 @@ def quantize_linear(node: ir.Node, e: Emitter, option: int) -> None:
                 e.tie_axes(value, 0, source, axis % rank)
         else:
             e.pin_axis(source, axis % rank, "blocked", "scales cover blocks of this axis")
+            e.pin_axis(value, axis % rank, "blocked", "scales cover blocks of this axis")
+            for other in (index for index in range(rank) if index != axis % rank):
+                e.tie_axes(value, other, source, other)
 
 
 def _keep_others(node: ir.Node, e: Emitter, source: ir.Value, output: ir.Value, gone: set[int]) -> None:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from ..emitter import Emitter
 from . import (
     attention,
+    control,
     convolution,
     elementwise,
     integer,
@@ -76,9 +77,11 @@ _ONNX: dict[str, Rule] = {
     "Flatten": Rule(layout.flatten, layout.reshape_options),
     "Gather": Rule(selection.gather),
     "Gemm": Rule(product.gemm),
+    "If": Rule(control.if_),
     "GroupNormalization": Rule(statistics.group_normalization),
     "InstanceNormalization": Rule(statistics.instance_normalization),
     "LRN": Rule(statistics.channel_neighbours),
+    "Loop": Rule(control.loop),
     "MatMul": Rule(product.matmul),
     "MatMulInteger": Rule(integer.matmul_integer),
     "Pad": Rule(selection.pad),
@@ -86,6 +89,7 @@ _ONNX: dict[str, Rule] = {
     "QLinearMatMul": Rule(integer.qlinear_matmul),
     "Reshape": Rule(layout.reshape, layout.reshape_options),
     "Resize": Rule(statistics.resize),
+    "Scan": Rule(control.scan),
     "Shape": Rule(selection.shape),
     "Slice": Rule(selection.slice_),
     "SpaceToDepth": Rule(layout.space_to_depth),
@@ -94,6 +98,7 @@ _ONNX: dict[str, Rule] = {
     "Tile": Rule(layout.tile),
     "Transpose": Rule(layout.transpose),
     "Unsqueeze": Rule(layout.unsqueeze),
+    "Upsample": Rule(statistics.resize),
 }
 
 _MICROSOFT: dict[str, Rule] = {

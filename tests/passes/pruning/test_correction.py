@@ -104,3 +104,25 @@ def test_a_cut_is_closer_to_the_original_for_it() -> None:
     assert gains
     assert all(gain.error_after < gain.error_before for gain in gains)
     assert error(outcome.model, model) < 0.2
+
+
+def test_a_layer_too_wide_for_new_weights_has_its_outputs_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sardonyx.passes.pruning.correction.MOST_FEATURES", 10)
+    original = network("Conv")
+    model = original.clone()
+    distort(model, "w2")
+    before = error(model, original)
+    correct_outputs(model, original, {}, DATA, RUNNER)
+    assert error(model, original) < 1e-3 * before
+
+
+def test_a_layer_takes_up_what_the_other_branch_lacks() -> None:
+    n = Net()
+    a = n.relu(n.conv(n.x, 8))
+    original = n.model(n.head(n.relu(n.add(a, n.conv(a, 8)))))
+    model = original.clone()
+    distort(model, "w0")
+    before = error(model, original)
+    (gain, *_) = [g for g in correct_outputs(model, original, {}, DATA, RUNNER) if g.node]
+    assert gain.error_after < gain.error_before
+    assert error(model, original) < 0.1 * before

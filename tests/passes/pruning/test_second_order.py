@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sardonyx.passes.pruning.second_order import RIDGE, Reader, elimination, ridged
+from sardonyx.passes.pruning.second_order import Reader, elimination
+from sardonyx.passes.pruning.shrinkage import ridged
 
 
 def reader(seed: int = 0, size: int = 6, block: int = 1) -> tuple[Reader, np.ndarray]:
@@ -18,7 +19,7 @@ def reader(seed: int = 0, size: int = 6, block: int = 1) -> tuple[Reader, np.nda
 def loss(moments: np.ndarray, weights: np.ndarray, gone: list[int]) -> float:
     """Energy lost by the best linear take-over, straight from the normal equations."""
     keep = [i for i in range(len(moments)) if i not in gone]
-    m = ridged(moments)
+    m = ridged(moments, Reader.ridge)
     left = m[np.ix_(gone, gone)] - m[np.ix_(gone, keep)] @ np.linalg.solve(
         m[np.ix_(keep, keep)], m[np.ix_(keep, gone)]
     )
@@ -41,7 +42,7 @@ def test_a_copy_costs_nothing_and_goes_first():
     moments = mix @ one.moments @ mix.T
     order, cost = elimination([Reader(one.places, moments, weights, moments)], 6)
     assert order[0] in {2, 5}
-    assert cost[1] < 10 * RIDGE
+    assert cost[1] < 10 * Reader.ridge
 
 
 def test_without_compensation_a_neuron_costs_what_it_contributes():
@@ -57,3 +58,14 @@ def test_costs_of_two_consumers_add_up():
     k = list(order[:3])
     expected = loss(one.moments, one.weights, k) + loss(two.moments, two.weights, k)
     assert cost[3] == pytest.approx(expected, rel=1e-4)
+
+
+def test_neurons_that_go_together_are_chosen_as_one_after_the_other():
+    random = np.random.default_rng(0)
+    x = random.standard_normal((900, 300)) @ random.standard_normal((300, 300)) * random.random(300)
+    x[:, 150:] = x[:, :150]  # each of them is spare, but not both of a pair
+    moments = x.T @ x / len(x)
+    weights = random.standard_normal((300, 8))
+    order, cost = elimination([Reader(np.arange(300)[:, None], moments, weights, moments)], 300, depth=200)
+    assert len(set(order[:150] % 150)) == 150
+    assert cost[200] == pytest.approx(loss(moments, weights, list(order[:200])), rel=0.05)

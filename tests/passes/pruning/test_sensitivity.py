@@ -9,7 +9,8 @@ from nets import Net
 from sardonyx.calib_data import CalibrationData, OrtRunner
 from sardonyx.core.targets import get_target
 from sardonyx.passes.pruning import PruneOptions, prune
-from sardonyx.passes.pruning.sensitivity import OutputProbe, logit_names, split_off
+from sardonyx.passes.pruning.holdout import split_off
+from sardonyx.passes.pruning.sensitivity import OutputProbe, logit_names
 
 X = np.random.default_rng(0).standard_normal((64, 6)).astype("f4")
 DATA = CalibrationData.from_arrays({"x": X})

@@ -68,7 +68,7 @@ def test_duplicated_channels_are_merged_without_a_trace(net, samples, outputs):
     pruned = prune(model, data, options, target=TARGET).model
     assert pruned.graph.initializers["w0"].const_value.shape.numpy()[0] == 8
     expected, got = outputs(model, data)[0], outputs(pruned, data)[0]
-    assert np.abs(expected - got).max() <= 1e-3 * np.abs(expected).max()
+    assert np.abs(expected - got).max() <= 1e-5 * np.abs(expected).max()
 
 
 def test_compensation_beats_a_plain_cut(model, samples, outputs):
