@@ -53,6 +53,13 @@ MinWidth = Annotated[int, typer.Option(min=1, metavar="N", help="Fewest neurons 
 Steps = Annotated[
     int, typer.Option(min=1, max=1000, metavar="N", help="Rounds of collecting, cutting and repairing.")
 ]
+MaxError = Annotated[
+    float | None,
+    typer.Option(
+        metavar="E",
+        help="Stop before the outputs on held-out samples move by more than this share of their variance.",
+    ),
+]
 Explain = Annotated[bool, typer.Option("--explain", help="Print the plan, cut nothing and write no model.")]
 Plan = Annotated[Path | None, typer.Option(metavar="FILE", help="Cut exactly what this plan says.")]
 SavePlan = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan as JSON, for --plan.")]
@@ -79,6 +86,7 @@ def prune(
     exclude: Exclude = None,
     min_width: MinWidth = 1,
     steps: Steps = 6,
+    max_error: MaxError = None,
     target: Target = "auto",
     explain: Explain = False,
     save_plan: SavePlan = None,
@@ -111,6 +119,7 @@ def prune(
         exclude=exclude or (),
         min_width=min_width,
         steps=steps,
+        max_error=max_error,
         target=target,
         plan_only=explain,
         seed=flags.seed_or_zero,

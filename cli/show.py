@@ -100,6 +100,13 @@ def show_prune(console: Console, result: Pruned, *, explain: bool = False) -> No
         _show_sparsity(console, report.details)
         _show_skipped(console, report.skipped, "stays dense")
         return
+    if report.output_error is not None:
+        console.say(
+            f"outputs on held-out samples: {report.output_error:.2%} of their variance from the original's"
+        )
+    if report.stopped is not None:
+        left = report.budget["left"]
+        console.say(f"stopped at {left:.2f} of the {report.budget['kind']}: {report.stopped}")
     cut = [g for g in report.plan if g.width_after < g.width_before]
     console.say(f"{len(cut)} of {len(report.plan)} groups cut, widths in multiples of {report.alignment}")
     if explain or console.verbose:

@@ -123,6 +123,8 @@ class PruneWords(TypedDict, total=False):
         exclude: Globs over names that are left alone.
         min_width: Fewest neurons that a group keeps.
         steps: Rounds of collecting, cutting and repairing.
+        max_error: Cutting stops before the outputs on held-out samples differ by more than this share of their
+            variance; 0.25 for the criterion ``output``.
         seed: Seed of every random choice.
     """
 
@@ -141,6 +143,7 @@ class PruneWords(TypedDict, total=False):
     exclude: tuple[str, ...] | list[str]
     min_width: int
     steps: int
+    max_error: float | None
     seed: int
 
 

@@ -165,6 +165,7 @@ class PruneStep(_GraphStep):
         approximate: Whether neurons may go over which a LayerNormalization or a mean runs.
         min_width: Fewest neurons that a group keeps.
         steps: Rounds of collecting, cutting and repairing.
+        max_error: How far the outputs on held-out samples may go, as a share of their variance.
     """
 
     kind: Literal["prune"]
@@ -183,6 +184,7 @@ class PruneStep(_GraphStep):
     approximate: bool = False
     min_width: Count = 1
     steps: Count = 6
+    max_error: Annotated[float, Field(gt=0)] | None = None
 
     @field_validator("criterion")
     @classmethod

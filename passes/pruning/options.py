@@ -28,6 +28,9 @@ CRITERIA = (
 BUDGETS = ("params", "macs", "bytes", "time")
 """What a budget may be in."""
 
+SUPPORTED_ERROR = 0.25
+"""A cut whose outputs on held-out samples lose a quarter of their variance is not supported by them."""
+
 WITHOUT_SAMPLES = frozenset({"magnitude", "l1", "random"})
 """Criteria that look at weights only."""
 
@@ -57,6 +60,9 @@ class PruneOptions:
         approximate: Whether neurons may go over which a LayerNormalization or a mean runs.
         min_width: Fewest neurons that a group keeps.
         steps: Rounds of collecting, cutting and repairing.
+        max_error: Cutting stops before the outputs on held-out samples differ by more than this from the original's,
+            as a share of their variance. None is :data:`SUPPORTED_ERROR` for the criterion ``output``, and no bound
+            for the others.
         seed: Seed of every random choice.
     """
 
@@ -75,6 +81,7 @@ class PruneOptions:
     approximate: bool = False
     min_width: int = 1
     steps: int = 6
+    max_error: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -96,6 +103,8 @@ class PruneOptions:
             )
         if self.min_width < 1 or self.steps < 1 or (self.align != "auto" and self.align < 1):
             raise UsageError("min_width, steps and align count from 1", remedy="give positive numbers")
+        if self.max_error is not None and not 0 < self.max_error < math.inf:
+            raise UsageError(f"max_error {self.max_error} is not above 0", remedy="give a share, as 0.1")
         if self.granularity != "structured" and Pattern.parse(self.granularity) is None:
             raise UsageError(
                 f"unknown granularity {self.granularity!r}",
@@ -103,6 +112,13 @@ class PruneOptions:
             )
         if self.granularity != "structured" and self.params is None and self.ratio is None:
             raise UsageError(f"zeros have no budget in {name}", remedy="give --params or --ratio")
+
+    @property
+    def error_bound(self) -> float | None:
+        """How far the outputs on held-out samples may go; None for as far as it takes."""
+        if self.max_error is None and self.criterion == "output":
+            return SUPPORTED_ERROR
+        return self.max_error
 
     @property
     def budget(self) -> tuple[str, float] | None:

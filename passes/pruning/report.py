@@ -67,6 +67,9 @@ class PruneReport(PassReport):
         alignment: The multiple that widths were kept at.
         budget: What was asked for and what came out, as shares.
         cuts: Which neurons went, to be replayed.
+        output_error: How far the outputs on held-out samples are from the original's in the end; None where the
+            criterion does not look at them.
+        stopped: Why less was cut than asked for; None where all was.
     """
 
     plan: list[GroupPlan] = field(default_factory=list)
@@ -76,6 +79,8 @@ class PruneReport(PassReport):
     alignment: int = 1
     budget: dict[str, Any] = field(default_factory=dict)
     cuts: PrunePlan | None = None
+    output_error: float | None = None
+    stopped: str | None = None
 
 
 def plan_groups(groups: tuple[Group, ...], widths: dict[str, int]) -> list[GroupPlan]:

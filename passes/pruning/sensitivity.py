@@ -103,10 +103,33 @@ def sensitivities(
     grown = []
     for group, curve, depth in trials:
         kept = Kept(coupling, group.classes[curve.order[:depth]])
-        with _weights_restored(model):
-            repair_consumers(model, coupling, kept, statistics)
-            grown.append(max(probe.error(masked(model, coupling, kept)) - base, _SMALLEST))
+        grown.append(max(error_after(model, coupling, kept, statistics, probe) - base, _SMALLEST))
     return grown
+
+
+def error_after(
+    model: ir.Model,
+    coupling: Coupling,
+    kept: Kept,
+    statistics: Mapping[Consumer, InputStatistics],
+    probe: OutputProbe,
+    *,
+    compensate: bool = True,
+) -> float:
+    """The output error that a cut would have.
+
+    Args:
+        model: The graph as it is now; left as it is.
+        coupling: Its analysis.
+        kept: What would stay.
+        statistics: What each consumer reads, for the repair.
+        probe: Compares the outputs.
+        compensate: Whether the cut would be repaired.
+    """
+    with _weights_restored(model):
+        if compensate:
+            repair_consumers(model, coupling, kept, statistics)
+        return probe.error(masked(model, coupling, kept))
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from .plan import plan_of
 from .proof import prove_cut
 from .repair import repair_consumers
 from .report import PruneReport, Round, frozen_reasons, plan_groups, worst_proof
-from .sensitivity import OutputProbe
+from .sensitivity import OutputProbe, error_after
 from .statistics import InputStatistics, refuse_non_finite
 
 Progress = Callable[[int, int], None]
@@ -88,9 +88,11 @@ class StructuredPruningPass(GraphPass):
         self.progress = progress or (lambda done, total: None)
         self.plan_only = plan_only
         self.table = table
-        self.fitting, self.held_out = (
-            split_off(data, options.seed) if data and options.criterion == "output" else (data, data)
-        )
+        is_judged = data is not None and (options.criterion == "output" or options.max_error is not None)
+        self.fitting: CalibrationData | None = data
+        self.held_out: CalibrationData | None = None
+        if data is not None and is_judged:
+            self.fitting, self.held_out = split_off(data, options.seed)
         self.probe: OutputProbe | None = None
         self.alive: dict[tuple[ir.Value, int], npt.NDArray[np.int64]] = {}
         self.report: PruneReport = PruneReport(self.name)
@@ -101,7 +103,7 @@ class StructuredPruningPass(GraphPass):
         self.report = PruneReport(self.name, before=self.report.before, alignment=self.multiple)
         first, excluded = self._first_look(model)
         self.report.skipped = frozen_reasons(first.coupling, excluded)
-        if self.options.criterion == "output" and self.held_out is not None:
+        if self.held_out is not None:
             self.probe = OutputProbe(model, self.held_out, self.runner)
         planner = BudgetPlanner(
             self.options, self.multiple, self.input_shapes, self.table, self.probe, self._tell_rounds
@@ -112,11 +114,15 @@ class StructuredPruningPass(GraphPass):
         widths = {g.name: g.size for g in first.groups}
         for step in range(total):
             self.progress(step, total)
-            widths |= self._round(model, planner, (step + 1) / total)
-        if original is not None and self.data is not None and self.report.rounds:
+            widths |= self._round(model, planner, step / total, (step + 1) / total)
+            if self.report.stopped is not None:
+                break
+        if original is not None and self.fitting is not None and self.report.rounds:
             self.report.corrections = correct_outputs(
-                model, original, self.alive, self.data, self.runner, seed=self.options.seed
+                model, original, self.alive, self.fitting, self.runner, seed=self.options.seed
             )
+        if self.probe is not None and self.report.rounds:
+            self.report.output_error = self.probe.error(model)
         self.progress(total, total)
         self._fill_report(model, planner, first, widths)
         return bool(self.report.rounds)
@@ -185,13 +191,15 @@ class StructuredPruningPass(GraphPass):
         arrays = next(iter(self.runner.run(model, [feed], gaps)))
         return {name: tuple(int(d) for d in np.shape(array)) for name, array in arrays.items()}
 
-    def _round(self, model: ir.Model, planner: BudgetPlanner, done_share: float) -> dict[str, int]:
-        """Cut once; return the widths."""
+    def _round(
+        self, model: ir.Model, planner: BudgetPlanner, done: float, done_share: float
+    ) -> dict[str, int]:
+        """Cut once, from one share of the way to another; return the widths."""
         coupling = self._analyze(model)
         groups, _ = _select(coupling, self.options.exclude)
         scene = Scene(model, coupling, groups, self._statistics(model, coupling))
         plan = self.options.plan
-        chosen = planner.labels(scene, done_share) if plan is None else plan.labels(groups)
+        chosen = plan.labels(groups) if plan else self._supported(scene, planner, done, done_share)
         labels = np.concatenate(chosen)
         if len(labels):
             kept = Kept(coupling, labels)
@@ -199,6 +207,32 @@ class StructuredPruningPass(GraphPass):
             if not self.plan_only:
                 self._cut(scene, kept, labels)
         return {g.name: g.size - len(part) for g, part in zip(groups, chosen, strict=True)}
+
+    def _supported(
+        self, scene: Scene, planner: BudgetPlanner, done: float, done_share: float
+    ) -> list[npt.NDArray[np.int64]]:
+        """What goes in this round, as far as the held-out samples support it: all of it, a half, a quarter, nothing."""
+        bound = self.options.error_bound
+        for share in (done_share, (done + done_share) / 2, (3 * done + done_share) / 4):
+            chosen = planner.labels(scene, share)
+            labels = np.concatenate(chosen)
+            if bound is None or self.probe is None or not len(labels):
+                return chosen
+            error = error_after(
+                scene.model,
+                scene.coupling,
+                Kept(scene.coupling, labels),
+                scene.statistics,
+                self.probe,
+                compensate=self.options.compensate,
+            )
+            if error <= bound:
+                return chosen
+            self.report.stopped = (
+                f"the next cut would move the outputs on held-out samples by {error:.2f} of their variance, "
+                f"{bound:.2f} is allowed"
+            )
+        return [part[:0] for part in chosen]
 
     def _statistics(self, model: ir.Model, coupling: Coupling) -> Mapping[Consumer, InputStatistics]:
         if self.fitting is None or not self.needs_samples:

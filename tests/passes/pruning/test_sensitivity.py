@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 from nets import Net
 from sardonyx.calib_data import CalibrationData, OrtRunner
+from sardonyx.core.errors import UsageError
 from sardonyx.core.targets import get_target
 from sardonyx.passes.pruning import PruneOptions, prune
 from sardonyx.passes.pruning.holdout import split_off
@@ -65,3 +66,34 @@ def test_a_part_is_held_out(count: int, sizes: tuple[int, int]) -> None:
     fitting, held_out = split_off(data, seed=0)
     assert (len(fitting), len(held_out)) == sizes
     assert count == 1 or not set(fitting.indices) & set(held_out.indices)
+
+
+def noise(count: int) -> CalibrationData:
+    return CalibrationData.from_arrays(
+        {"x": np.random.default_rng(3).standard_normal((count, 6)).astype("f4")}
+    )
+
+
+@pytest.mark.parametrize(("count", "criterion"), [(8, "output"), (64, "second-order")])
+def test_a_cut_that_held_out_samples_do_not_support_is_not_made(count: int, criterion: str) -> None:
+    n = Net(("N", 6))
+    model = n.model(n.op("MatMul", n.op("Tanh", n.op("MatMul", n.x, n.rand(6, 24))), n.rand(24, 6)))
+    options = PruneOptions(params=0.1, criterion=criterion, align=1, max_error=0.05)
+    report = prune(model, noise(count), options, target=get_target("cpu-x86")).report
+    assert report.stopped is not None
+    assert report.budget["left"] > 0.1
+    assert all(r.output_error <= 0.05 for r in report.rounds)
+
+
+def test_few_samples_cut_less_by_themselves() -> None:
+    model = two_branches()
+    options = PruneOptions(params=0.05, criterion="output", align=1)
+    report = prune(model, noise(8), options, target=get_target("cpu-x86")).report
+    assert report.stopped is not None
+    assert report.rounds[-1].output_error <= 0.25
+
+
+@pytest.mark.parametrize("bound", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_bound_that_bounds_nothing_is_refused(bound: float) -> None:
+    with pytest.raises(UsageError, match="max_error"):
+        PruneOptions(params=0.5, max_error=bound)
