@@ -119,14 +119,14 @@ def _cheapest_first(
     current = {g: widths[g][0] for g in members}
     path: list[tuple[int, int]] = []
     while moves := [
-        (_loss(curves[g], current[g], w) / (current[g] - w), g, w)
+        (_loss(curves[g], current[g], w) / (current[g] - w), -w, g)
         for g in members
         for w in widths[g]
         if w < current[g]
     ]:
-        _, group, width = min(moves)
-        current[group] = width
-        path.append((group, width))
+        _, narrowed, group = min(moves)
+        current[group] = -narrowed
+        path.append((group, -narrowed))
     return members, path
 
 

@@ -88,7 +88,7 @@ class _Seen:
 
     def update(self, picked: Picked, wanted: npt.NDArray[np.float64]) -> None:
         """Take a batch in, with what the outputs should be at its positions, shape ``(rows, channels)``."""
-        bias = self.layer.bias_content()
+        bias = self.layer.bias_within()
         made, wanted = picked.made - bias, wanted - bias
         if self.inputs is not None:
             targets = wanted.reshape(len(wanted), self.layer.blocks, -1)

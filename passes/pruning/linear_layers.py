@@ -68,9 +68,9 @@ class LinearLayer:
         outputs = _content(self.weight).shape[self.out_axis] // self.blocks
         return int(outputs), self.features // taps
 
-    def bias_content(self) -> Matrix | float:
-        """The bias, shape ``(channels,)``; 0 where there is none."""
-        return 0.0 if self.bias is None else _content(self.bias)
+    def bias_within(self) -> Matrix | float:
+        """The part of the node's own outputs that is its bias, shape ``(channels,)``; 0 where an Add behind holds it."""
+        return 0.0 if self.bias is None or self.bias not in self.node.inputs else _content(self.bias)
 
     def matrix(self) -> Matrix:
         """The weights, shape ``(blocks, features, outputs of a block)``."""

@@ -89,10 +89,31 @@ def test_explain_writes_nothing(call: Call, place: Path) -> None:
     assert sorted(place.iterdir()) == before
 
 
+def test_a_saved_plan_is_replayed(call: Call, place: Path) -> None:
+    words = ("prune", "m.onnx", "--calib", "d.npz", "--align", "8")
+    assert call(*words, "--params", "0.7", "--explain", "--save-plan", "plan.json").code == 0
+    assert json.loads((place / "plan.json").read_text())["schema"] == "sardonyx.plan/1"
+    outcome = call(*words, "--plan", "plan.json", "-o", "p.onnx", "--json")
+    assert outcome.code == 0
+    assert outcome.document["report"]["after"]["params"] < outcome.document["report"]["before"]["params"]
+
+
+def test_weights_are_zeroed_in_a_pattern_without_a_budget(call: Call, place: Path) -> None:
+    outcome = call("prune", "m.onnx", "--calib", "d.npz", "--granularity", "2:4", "-o", "p.onnx", "--json")
+    assert outcome.code == 0
+    assert outcome.document["report"]["details"]["sparsity"] == pytest.approx(0.5)
+    assert "do not run faster" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "cause"),
     [
         (("--params", "0.5"), 2, "no output"),
+        (("--params", "0.5", "-o", "p.onnx", "--save-plan", "p.onnx"), 2, "cannot be one file"),
+        (("--params", "0.5", "-o", "p.onnx", "--save-plan", "m.onnx"), 2, "also an input"),
+        (("--plan", "m.onnx", "-o", "p.onnx"), 2, "not JSON"),
+        (("--params", "0.5", "--max-error", "0", "-o", "p.onnx"), 2, "max_error"),
+        (("--params", "0.5", "--scope", "worldwide", "-o", "p.onnx"), 2, "worldwide"),
         (("--params", "0.5", "-o", "m.onnx"), 2, "also an input"),
         (("-o", "p.onnx"), 2, "one budget"),
         (("--params", "0.5", "--ratio", "0.5", "-o", "p.onnx"), 2, "one budget"),

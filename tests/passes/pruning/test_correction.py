@@ -23,6 +23,9 @@ def network(kind: str) -> ir.Model:
     if kind == "Conv":
         return n.model(n.head(n.relu(n.conv(a, 6))))
     flat = n.op("Flatten", n.act("GlobalAveragePool", a))
+    if kind == "MatMul with a bias behind":
+        hidden = n.op("Add", n.op("MatMul", flat, n.rand(8, 12)), n.rand(12))
+        return n.model(n.op("MatMul", n.op("Relu", hidden), n.rand(12, 5)))
     if kind == "MatMul":
         return n.model(n.op("MatMul", n.op("Relu", n.op("MatMul", flat, n.rand(8, 12))), n.rand(12, 5)))
     hidden = n.op("Gemm", flat, n.rand(8, 12), n.rand(12))
@@ -47,7 +50,10 @@ def error(model: ir.Model, original: ir.Model) -> float:
     return float(((one - other) ** 2).sum() / ((other - other.mean(0)) ** 2).sum())
 
 
-@pytest.mark.parametrize(("kind", "weight"), [("Conv", "w2"), ("Gemm", "w2"), ("MatMul", "w2")])
+@pytest.mark.parametrize(
+    ("kind", "weight"),
+    [("Conv", "w2"), ("Gemm", "w2"), ("MatMul", "w2"), ("MatMul with a bias behind", "w2")],
+)
 def test_what_a_linear_map_did_is_undone(kind: str, weight: str) -> None:
     original = network(kind)
     model = original.clone()

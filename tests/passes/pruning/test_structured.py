@@ -21,7 +21,7 @@ def model(net):
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-@pytest.mark.parametrize("scope", ["global", "local"])
+@pytest.mark.parametrize("scope", ["global", "local", "isomorphic"])
 def test_the_budget_holds_and_every_round_is_proven(model, samples, criterion, scope):
     options = PruneOptions(params=0.5, criterion=criterion, scope=scope, align=1, steps=2)
     outcome = prune(model, samples(3, 8, 8), options, target=TARGET)
