@@ -11,9 +11,12 @@ from typing import Protocol
 
 import onnx_ir as ir
 
+from ..core.detach import detached_proto
 from ..core.errors import ModelError
-from ..core.serialize import model_bytes
 from ..core.tensors import Array, Feed
+
+_LARGE_ELEMENTS = 1 << 22
+"""Weights of more elements are lent to a session; below, a copy costs little, and kernels may pack it as they like."""
 
 
 class Runner(Protocol):
@@ -67,11 +70,16 @@ class OrtRunner:
         )
         names = list(dict.fromkeys(outputs))
         with tapped(model, names):
-            content = model_bytes(model)
+            message, weights = detached_proto(model, _LARGE_ELEMENTS)
+        # Large weights are lent to the session as they lie in memory, and not copied into a message and out of it.
+        lent = {name: ort.OrtValue.ortvalue_from_numpy(tensor.numpy()) for name, tensor in weights.items()}
+        if lent:
+            options.add_external_initializers(list(lent), list(lent.values()))
+            options.add_session_config_entry("session.disable_prepacking", "1")
         try:
             # A value that is wanted must not be fused away, and this fusion does not look whether it is.
             session = ort.InferenceSession(
-                content,
+                message.SerializeToString(deterministic=True),
                 options,
                 providers=["CPUExecutionProvider"],
                 disabled_optimizers=["ConvAddActivationFusion"],
@@ -80,7 +88,7 @@ class OrtRunner:
             raise ModelError(
                 f"ONNX Runtime refuses the graph: {error}", remedy="run `sardonyx inspect` on the model"
             ) from error
-        del content
+        del message
         for feed in feeds:
             try:
                 arrays = session.run(names, feed)

@@ -26,8 +26,8 @@ from .regression import Fit, Moments, best_fit
 Alive = Mapping[tuple[ir.Value, int], npt.NDArray[np.int64]]
 """For an axis of an initializer, which of its indices at first are left."""
 
-MOST_FEATURES = 4608
-"""A layer with more inputs for one output gets a map of its outputs only: 512 channels under a kernel of 3 x 3."""
+MOST_FEATURES = 2304
+"""A layer with more inputs for one output gets a map of its outputs only: 256 channels under a kernel of 3 x 3."""
 
 _NEGLIGIBLE = 1e-9
 """An error that rounding cannot tell from none."""

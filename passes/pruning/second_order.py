@@ -16,12 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import blas
 
 from .shrinkage import ridged
 
 Matrix = npt.NDArray[np.float64]
 
-_STRETCH = 128
+_STRETCH = 64
 """A group of more neurons loses several at a time: one for each so many that it has."""
 
 _POOL = 4
@@ -175,10 +176,17 @@ class _State:
             return
         places = self.places[neurons].ravel()
         inverse, product = self.matrix[:, places], self.product[:, places]
-        share = np.linalg.solve(inverse[places] + np.eye(len(places)) * 1e-12, inverse.T).T
+        solved = np.linalg.solve(inverse[places] + np.eye(len(places)) * 1e-12, inverse.T)
+        share = np.asarray(solved.T, np.float64)
         # (I - s e') K (I - e s'), written as one symmetric update: -(s h' + h s') with h = K e - s K_SS / 2.
         half = product - share @ product[places] / 2
-        update = share @ half.T
-        self.product -= update
-        self.product -= update.T
-        self.matrix -= share @ inverse.T
+        _subtract(self.product, np.hstack([share, half]), np.hstack([half, share]))
+        _subtract(self.matrix, share, inverse)
+
+
+def _subtract(target: Matrix, left: Matrix, right: Matrix) -> None:
+    """``target -= left @ right.T``, where that is symmetric, without a copy of the target."""
+    # Fortran's order of a symmetric matrix is its own: the transposed view is what BLAS may write into.
+    done = blas.dgemm(-1.0, left, right, beta=1.0, c=target.T, trans_b=True, overwrite_c=True)
+    if not np.shares_memory(done, target):
+        target[...] = done.T

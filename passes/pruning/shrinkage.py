@@ -19,6 +19,7 @@ RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 UNTESTED = 1e-2
 """The ridge where there are too few samples to hold any out."""
 
+_MOST_PREDICTORS = 768
 _MOST_TARGETS = 256
 
 
@@ -61,7 +62,8 @@ def best_ridge(fit: Matrix, judge: Matrix, weights: Matrix, random: np.random.Ge
     order = random.permutation(len(fit))
     keep = np.zeros(len(fit), dtype=bool)
     keep[order[: len(fit) // 2]] = True
-    considered = keep.copy()
+    considered = np.zeros(len(fit), dtype=bool)
+    considered[order[: len(fit) // 2][:_MOST_PREDICTORS]] = True
     considered[order[len(fit) // 2 :][:_MOST_TARGETS]] = True
     fit, judge = fit[np.ix_(considered, considered)], judge[np.ix_(considered, considered)]
     keep, energy = keep[considered], (weights[considered] ** 2).sum(1)
