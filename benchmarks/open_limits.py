@@ -3,7 +3,7 @@
     python benchmarks/open_limits.py FOLDER/*
 
 Each folder holds ``model.onnx``, ``calib.npz`` and ``evaluate.py`` with ``evaluate(path)``, which returns a dictionary with
-``value``. Every share of the parameters is cut under every criterion from the calibration samples alone; the metric then
+``value``. Every share of the parameters is cut in every setting from the calibration samples alone; the metric then
 says which cut is the smallest that stays within the point. That one is timed in turns with the uncut model.
 """
 
@@ -15,14 +15,19 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import sardonyx as sx
 from sardonyx.runtime import LatencyOptions, measure_latency
 
 _SHARES = (0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-_CRITERIA = ("second-order", "output")
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "widths of 16": {"align": 16},
+    "output": {"criterion": "output"},
+}
 _MISSES = 2
-"""Shares in a row that lose too much before a criterion is given up."""
+"""Shares in a row that lose too much before a setting is given up."""
 
 
 def main() -> int:
@@ -44,24 +49,24 @@ def _report(folder: Path, points: float, threads: int) -> None:
     uncut = evaluate(model)
     print(f"{folder.name}: uncut {uncut:.4f}, {len(samples)} samples to calibrate on", flush=True)
     best: tuple[float, float, str, sx.ModelArtifact] | None = None
-    for criterion in _CRITERIA:
+    for setting, words in _SETTINGS.items():
         misses = 0
         for share in _SHARES:
             try:
-                pruned = sx.prune(model, samples, params=share, criterion=criterion)
+                pruned = sx.prune(model, samples, params=share, **words)
             except sx.ExpectationError as error:
-                print(f"    {criterion} {share}: {error}", flush=True)
+                print(f"    {setting} {share}: {error}", flush=True)
                 break
             left = pruned.report.after.params / pruned.report.before.params
             value = _evaluated(evaluate, pruned)
             print(
-                f"    {criterion} {share}: {left:.3f} left, {value:.4f} {pruned.report.stopped or ''}",
+                f"    {setting} {share}: {left:.3f} left, {value:.4f} {pruned.report.stopped or ''}",
                 flush=True,
             )
             if uncut - value <= points + 1e-9:
                 misses = 0
                 best = min(
-                    best or (1.0, uncut, "", pruned.model), (left, value, criterion, pruned.model), key=_left
+                    best or (1.0, uncut, "", pruned.model), (left, value, setting, pruned.model), key=_left
                 )
             else:
                 misses += 1
@@ -70,7 +75,7 @@ def _report(folder: Path, points: float, threads: int) -> None:
     if best is None:
         print("    nothing can be cut within that")
         return
-    left, value, criterion, cut = best
+    left, value, setting, cut = best
     options = LatencyOptions(batches=(1, 16), threads=threads, seconds=40.0)
     times = measure_latency({"uncut": sx.open_model(model), "cut": cut}, samples, options)
     speeds = "; ".join(
@@ -79,7 +84,7 @@ def _report(folder: Path, points: float, threads: int) -> None:
         if row.model == "cut"
     )
     print(
-        f"    most within {points}: {left:.3f} of the parameters, {uncut:.4f} -> {value:.4f} ({criterion}); {speeds}"
+        f"    most within {points}: {left:.3f} of the parameters, {uncut:.4f} -> {value:.4f} ({setting}); {speeds}"
     )
 
 

@@ -20,6 +20,7 @@ from ...calib_data.data import CalibrationData
 from ...calib_data.runner import Runner
 from .holdout import split_off
 from .linear_layers import LinearLayer, linear_layers
+from .normalization import reestimate
 from .positions import BATCH, Picked, PickedRows, rows_at
 from .regression import Fit, Moments, best_fit
 
@@ -65,17 +66,33 @@ def correct_outputs(
         What it gave, for each layer that was corrected.
     """
     names = {v.name or "" for node in original.graph for v in node.outputs}
-    fitting, held_out = split_off(data, seed)
+    parts = split_off(data, seed)
+    layers = {layer.node: layer for layer in linear_layers(model, names)}
     gains = []
-    for layer in linear_layers(model, names):
-        kept = alive.get((layer.weight, layer.out_axis))
-        fit, judge = (_Seen(layer), _Seen(layer))
-        for seen, part in ((fit, fitting), (judge, held_out)):
-            _collect(seen, model, original, kept, part, runner, seed)
-        gain = _correct(layer, fit, judge)
-        if gain is not None:
-            gains.append(gain)
-    return gains
+    for node in list(model.graph):
+        if node in layers:
+            gains.append(_fit(layers[node], model, original, alive, parts, runner, seed))
+        elif node.op_type == "BatchNormalization" and node.outputs[0].name in names:
+            errors = reestimate(node, model, original, alive, parts, runner)
+            gains.append(None if errors is None else CorrectionGain(node.name or "", *errors))
+    return [gain for gain in gains if gain is not None]
+
+
+def _fit(
+    layer: LinearLayer,
+    model: ir.Model,
+    original: ir.Model,
+    alive: Alive,
+    parts: tuple[CalibrationData, CalibrationData],
+    runner: Runner,
+    seed: int,
+) -> CorrectionGain | None:
+    """Look at one layer in both graphs, and correct it."""
+    kept = alive.get((layer.weight, layer.out_axis))
+    fit, judge = _Seen(layer), _Seen(layer)
+    for seen, part in zip((fit, judge), parts, strict=True):
+        _collect(seen, model, original, kept, part, runner, seed)
+    return _correct(layer, fit, judge)
 
 
 class _Seen:
