@@ -6,9 +6,10 @@ can hand a pass another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
+import onnx
 import onnx_ir as ir
 
 from ..core.detach import detached_proto
@@ -71,8 +72,13 @@ class OrtRunner:
         names = list(dict.fromkeys(outputs))
         with tapped(model, names):
             message, weights = detached_proto(model, _LARGE_ELEMENTS)
+        needed = keep_needed(message.graph, names)
         # Large weights are lent to the session as they lie in memory, and not copied into a message and out of it.
-        lent = {name: ort.OrtValue.ortvalue_from_numpy(tensor.numpy()) for name, tensor in weights.items()}
+        lent = {
+            name: ort.OrtValue.ortvalue_from_numpy(tensor.numpy())
+            for name, tensor in weights.items()
+            if name in needed
+        }
         if lent:
             options.add_external_initializers(list(lent), list(lent.values()))
             options.add_session_config_entry("session.disable_prepacking", "1")
@@ -98,6 +104,49 @@ class OrtRunner:
                     remedy="check the samples against the model's inputs",
                 ) from error
             yield dict(zip(names, arrays, strict=True))
+
+
+def keep_needed(graph: onnx.GraphProto, outputs: Sequence[str]) -> set[str]:
+    """Reduce a graph to what some of its outputs need; a runtime would compute all the rest too.
+
+    Args:
+        graph: The graph, its nodes in order; changed in place.
+        outputs: The outputs that are wanted.
+
+    Returns:
+        Names of all values that are needed.
+    """
+    needed = set(outputs)
+    nodes = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            nodes.append(node)
+            needed.update(_read(node))
+    kept = nodes[::-1]
+    if len(kept) < len(graph.node):
+        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
+        del graph.node[:]
+        graph.node.extend(copies)
+    _keep_named(graph.initializer, needed)
+    _keep_named(graph.sparse_initializer, needed, lambda item: item.values.name)
+    _keep_named(graph.output, set(outputs))
+    return needed
+
+
+def _read(node: onnx.NodeProto) -> Iterator[str]:
+    """What a node reads, and what the graphs inside it read: their own values too, which harms nobody."""
+    yield from node.input
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            yield from (output.name for output in graph.output)
+            for inner in graph.node:
+                yield from _read(inner)
+
+
+def _keep_named(items: Any, names: set[str], name_of: Callable[[Any], str] = lambda item: item.name) -> None:
+    for index in range(len(items) - 1, -1, -1):
+        if name_of(items[index]) not in names:
+            del items[index]
 
 
 class tapped:  # noqa: N801 - used as a context manager, named like one
