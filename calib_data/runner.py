@@ -16,7 +16,7 @@ from ..core.detach import detached_proto
 from ..core.errors import ModelError
 from ..core.tensors import Array, Feed
 
-_LARGE_ELEMENTS = 1 << 22
+_LARGE_ELEMENTS = 1 << 20
 """Weights of more elements are lent to a session; below, a copy costs little, and kernels may pack it as they like."""
 
 

@@ -38,6 +38,10 @@ WeightOnly = Annotated[
 Block = Annotated[
     int | None, typer.Option(min=16, metavar="N", help="Weights that share one scale of --weight-only.")
 ]
+Measure = Annotated[
+    bool, typer.Option("--measure", help="Quantize only what is faster than float on this machine.")
+]
+Batch = Annotated[int, typer.Option(min=1, metavar="N", help="Batch size that --measure times.")]
 
 
 def quantize(
@@ -52,6 +56,8 @@ def quantize(
     max_drop: MaxDrop = None,
     evaluation: Evaluation = None,
     metric: Metric = "top1",
+    measure: Measure = False,
+    batch: Batch = 1,
     weight_only: WeightOnly = None,
     block: Block = None,
     exclude: Exclude = None,
@@ -83,6 +89,8 @@ def quantize(
         max_drop=max_drop,
         evaluation=judged,
         metric=metric,
+        measure=measure,
+        batch=batch,
         weight_only=weight_only,
         block=block,
         force=flags.force,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 12
 
+_TAKEN = {"float": "the float model, as nothing is faster here", "nothing": "everything on integers"}
+
 
 def show_export(console: Console, result: Exported) -> None:
     """Which exporter it was, and how close module and model are."""
@@ -136,6 +138,13 @@ def show_quantize(console: Console, result: Quantized) -> None:
         )
         for name in budget.restored:
             console.say(f"put back to float: {name}")
+    if result.speed is not None:
+        for choice in result.speed.choices:
+            console.say(
+                f"{choice.name} left in float ({choice.float_nodes} nodes): {choice.speed_ratio:.2f}x "
+                f"({choice.low_ratio:.2f} to {choice.high_ratio:.2f}) at batch {result.speed.batch}, {choice.verdict}"
+            )
+        console.say(f"taken: {_TAKEN.get(result.speed.taken, result.speed.taken + ' left in float')}")
     if result.integer_nodes is not None:
         console.say(
             f"{result.integer_nodes} of {result.placed_nodes} nodes of the optimised graph run on integers"

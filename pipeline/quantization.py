@@ -6,7 +6,7 @@ import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ..calib_data import CalibrationData
 from ..core import ModelArtifact
@@ -20,13 +20,14 @@ from ..runtime import NodePlacement, integer_placement
 from .drop_budget import Candidate, DropBudget, Judge, search_drop
 from .monitor import Monitor, Silent
 from .opening import ModelLike, as_model, clean
+from .speed_choice import LAYERS, SpeedChoice, choose_fastest
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _CPU = "CPUExecutionProvider"
 
 _WEIGHT_BITS: dict[str, Literal[4, 8]] = {"int4": 4, "int8": 8}
-
-_LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-"""Operators with weights: what they lose by a detour through float is worth a second look."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Quantized:
         placement: For each node of the graph as ONNX Runtime optimises it, whether it runs on integers, and why
             not; None for a target that is not this CPU.
         budget: How the accuracy budget was met, where one was given.
+        speed: What was timed and taken, where that was asked for.
     """
 
     model: ModelArtifact
@@ -47,6 +49,7 @@ class Quantized:
     cleanup: PassReport
     placement: tuple[NodePlacement, ...] | None = None
     budget: DropBudget | None = None
+    speed: SpeedChoice | None = None
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -88,50 +91,65 @@ class Quantized:
             "placed_nodes": self.placed_nodes,
             "placement": self.placement,
             "budget": self.budget,
+            "speed": self.speed,
         }
+
+
+class QuantizeWords(TypedDict, total=False):
+    """What :func:`quantize` can be told, beside the model and the samples.
+
+    Attributes:
+        method: ``minmax``, ``percentile``, ``entropy`` or ``mse``; the default of the options where None.
+        symmetric: Whether activations are symmetric about zero, which is zero-point 128 in uint8; the default of
+            the options, which is the target's habit, where None.
+        per_channel: Whether weights have one scale for each output channel; the options' default where None.
+        exclude: Globs over node names that stay float.
+        max_drop: How much of ``metric`` may be lost; the worst nodes are put back to float until it holds.
+        evaluation: The samples that ``max_drop`` is judged on.
+        metric: What is measured there.
+        measure: Whether only what is faster than float on this machine is quantized: several ways are timed.
+        batch: Batch size that ``measure`` times.
+        threads: Threads of the evaluation and of ``measure``.
+        weight_only: ``int4`` or ``int8``: only the weights of matrix products are quantized, in blocks.
+        block: Weights that share one scale of these.
+        options: Everything else that quantization can be asked.
+        force: Whether a model that is quantized already is taken.
+        seed: Seed of every random choice.
+    """
+
+    method: str | None
+    symmetric: bool | None
+    per_channel: bool | None
+    exclude: Sequence[str]
+    max_drop: float | None
+    evaluation: CalibrationData | None
+    metric: str
+    measure: bool
+    batch: int
+    threads: int
+    weight_only: str | None
+    block: int | None
+    options: QuantizeOptions | None
+    force: bool
+    seed: int
 
 
 def quantize(
     model: ModelLike,
     data: CalibrationData | None = None,
     *,
-    method: str | None = None,
-    symmetric: bool | None = None,
-    per_channel: bool | None = None,
-    exclude: Sequence[str] = (),
     target: str | Target = "auto",
-    max_drop: float | None = None,
-    evaluation: CalibrationData | None = None,
-    metric: str = "top1",
-    weight_only: str | None = None,
-    block: int | None = None,
-    options: QuantizeOptions | None = None,
-    force: bool = False,
-    seed: int = 0,
-    threads: int = 0,
     monitor: Monitor | None = None,
+    **words: Unpack[QuantizeWords],
 ) -> Quantized:
     """Quantize a model with types that suit a target.
 
     Args:
         model: The float model.
         data: Samples that ranges are taken from; not needed where only weights are quantized.
-        method: ``minmax``, ``percentile``, ``entropy`` or ``mse``; the default of the options where None.
-        symmetric: Whether activations are symmetric about zero, which is zero-point 128 in uint8; the default of
-            the options, which is the target's habit, where None.
-        per_channel: Whether weights have one scale for each output channel; the options' default where None.
-        exclude: Globs over node names that stay float.
         target: What the model is made for.
-        max_drop: How much of ``metric`` may be lost; the worst nodes are put back to float until it holds.
-        evaluation: The samples that ``max_drop`` is judged on.
-        metric: What is measured there.
-        weight_only: ``int4`` or ``int8``: only the weights of matrix products are quantized, in blocks.
-        block: Weights that share one scale of these.
-        options: Everything else that quantization can be asked.
-        force: Whether a model that is quantized already is taken.
-        seed: Seed of every random choice.
-        threads: Threads of the evaluation.
         monitor: Is told how work goes on.
+        words: How, as :class:`QuantizeWords` says.
 
     Returns:
         The model, in memory, and what was done.
@@ -142,37 +160,74 @@ def quantize(
         DataError: The samples do not fit the model.
         ExpectationError: The budget cannot be held.
     """
+    _refuse_unknown(words)
     artifact = as_model(model)
-    common: dict[str, Any] = {"exclude": tuple(exclude), "force": force}
+    common: dict[str, Any] = {
+        "exclude": tuple(words.get("exclude", ())),
+        "force": words.get("force", False),
+    }
+    given = {name: words.get(name) for name in ("method", "symmetric", "per_channel")}
+    weight_only, block = words.get("weight_only"), words.get("block")
     if weight_only is not None:
-        _refuse_with_weights_only(method=method, max_drop=max_drop, per_channel=per_channel)
-        chosen = _weight_options(weight_only, block_size=block, symmetric=symmetric, **common)
+        rest = {name: words.get(name) or None for name in ("method", "max_drop", "measure")}
+        _refuse_with_weights_only(**rest, per_channel=words.get("per_channel"))
+        chosen = _weight_options(weight_only, block_size=block, symmetric=given["symmetric"], **common)
         return _weights_only(artifact, chosen)
     if block is not None:
         raise UsageError("--block belongs to --weight-only", remedy="add --weight-only int4, or leave it out")
     if data is None:
         raise UsageError("quantization needs samples", remedy="add --calib DATA, or --weight-only int4")
-    asked = replace(options or QuantizeOptions(), seed=seed, **common)
-    asked = _with_given(asked, method=method, symmetric=symmetric, per_channel=per_channel)
+    asked = replace(words.get("options") or QuantizeOptions(), seed=words.get("seed", 0), **common)
+    asked = _with_given(asked, **given)
     cleaned, cleanup = clean(artifact)
     aim = get_target(target) if isinstance(target, str) else target
     work = _Work(cleaned, data, asked, aim, monitor or Silent())
-    found, budget = _within_budget(work, artifact, max_drop, evaluation, metric, threads)
+    if words.get("measure"):
+        return _measured(work, cleanup, words)
+    found, budget = _within_budget(work, artifact, words)
     return Quantized(found.model, found.report, cleanup, found.placement, budget)
 
 
+def _refuse_unknown(words: QuantizeWords) -> None:
+    unknown = sorted(set(words) - set(QuantizeWords.__annotations__))
+    if unknown:
+        raise TypeError(f"quantize() takes no {unknown[0]!r}")
+
+
+def _measured(work: _Work, cleanup: PassReport, words: QuantizeWords) -> Quantized:
+    """Quantize what is faster for it on this machine.
+
+    Raises:
+        UsageError: An accuracy budget is asked for too, or the target is not this CPU.
+    """
+    if words.get("max_drop") is not None:
+        raise UsageError(
+            "--measure and --max-drop choose nodes by different things", remedy="give one of them"
+        )
+    if work.target.provider != _CPU:
+        raise UsageError(
+            f"{work.target.name} cannot be timed on this CPU", remedy="leave --measure out, or --target auto"
+        )
+    found, speed = choose_fastest(
+        work.source,
+        work.attempt,
+        work.data,
+        batch=words.get("batch", 1),
+        threads=words.get("threads", 0),
+        seed=work.options.seed,
+        monitor=work.monitor,
+    )
+    return Quantized(found.model, found.report, cleanup, found.placement, speed=speed)
+
+
 def _within_budget(
-    work: _Work,
-    original: ModelArtifact,
-    max_drop: float | None,
-    evaluation: CalibrationData | None,
-    metric: str,
-    threads: int,
+    work: _Work, original: ModelArtifact, words: QuantizeWords
 ) -> tuple[Candidate, DropBudget | None]:
     """Quantize everything, or as much as an accuracy budget lets."""
+    max_drop = words.get("max_drop")
     if max_drop is None:
         return work.attempt(()), None
-    judge = Judge(original, evaluation, metric, threads)
+    judge = Judge(original, words.get("evaluation"), words.get("metric", "top1"), words.get("threads", 0))
     return search_drop(judge, work.attempt, max_drop=max_drop, monitor=work.monitor)
 
 
@@ -232,7 +287,7 @@ class _Work:
 def _refused(found: Candidate) -> dict[str, str]:
     """Layers that were quantized and yet have no integer kernel in the optimised graph, with the reason."""
     placed = {node.node: node for node in found.placement or ()}
-    planned = [change.node for change in found.report.applied if change.what in _LAYERS]
+    planned = [change.node for change in found.report.applied if change.what in LAYERS]
     if found.placement is None:
         return {}
     return {

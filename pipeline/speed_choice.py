@@ -1,0 +1,149 @@
+"""Quantizing only what is faster for it on this machine: whole models are timed, and the fastest is taken.
+
+An integer kernel can lose to the float one (depthwise convolutions do on many CPUs), and conversions around it cost
+time too, so that no table of operators says what pays. Some ways to leave nodes in float are tried and timed in turns
+with the float model; if none is faster, the float model is the answer, with the measurement as the reason.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ..calib_data import CalibrationData
+from ..core import ModelArtifact
+from ..core.errors import UsageError
+from ..core.reports import Skip
+from ..runtime import LatencyOptions, measure_latency, time_nodes
+from .drop_budget import Candidate
+from .monitor import Monitor
+
+LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operators with weights: what they lose by a detour through float is worth a second look."""
+
+_FLOAT = "float"
+_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class TimedChoice:
+    """One way to quantize, timed.
+
+    Attributes:
+        name: Which nodes it leaves in float.
+        float_nodes: How many of those that could be quantized.
+        speed_ratio: How many times as fast as the float model.
+        low_ratio: Lower end of its 95 % interval.
+        high_ratio: Upper end.
+        verdict: ``faster``, ``slower`` or ``no difference``.
+    """
+
+    name: str
+    float_nodes: int
+    speed_ratio: float
+    low_ratio: float
+    high_ratio: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class SpeedChoice:
+    """What was timed, and what was taken.
+
+    Attributes:
+        batch: Batch size timed.
+        threads: Threads timed with; 0 is ONNX Runtime's choice.
+        taken: Name of the choice taken; ``float`` where none was faster.
+        choices: All of them.
+    """
+
+    batch: int
+    threads: int
+    taken: str
+    choices: tuple[TimedChoice, ...]
+
+
+def choose_fastest(
+    source: ModelArtifact,
+    attempt: Callable[[Sequence[str]], Candidate],
+    data: CalibrationData,
+    *,
+    batch: int,
+    threads: int,
+    seed: int,
+    monitor: Monitor,
+) -> tuple[Candidate, SpeedChoice]:
+    """Quantize in several ways, and take the fastest that is faster than float.
+
+    Args:
+        source: The float model, clean.
+        attempt: Quantizes, leaving nodes in float that globs name.
+        data: Samples to run.
+        batch: Samples in a run.
+        threads: Threads inside an operator; 0 leaves it to ONNX Runtime.
+        seed: Seed of the timing's order.
+        monitor: Is told of each choice.
+
+    Raises:
+        UsageError: The model does not take the batch.
+    """
+    everything = attempt(())
+    planned = [change.node for change in everything.report.applied]
+    ways = _ways(source, everything, data, batch=batch, threads=threads, seed=seed)
+    found = {"nothing": (everything, 0)}
+    for name, nodes in ways.items():
+        if nodes and len(nodes) < len(planned):
+            found[name] = (attempt([glob.escape(node) for node in nodes]), len(nodes))
+    models = {_FLOAT: source, **{name: candidate.model for name, (candidate, _) in found.items()}}
+    options = LatencyOptions(batches=(batch,), threads=threads, seconds=_SECONDS, seed=seed)
+    report = measure_latency(models, data, options)
+    choices = []
+    for name, (_, left) in found.items():
+        row = report.row(name, batch)
+        if row is None:
+            raise UsageError(
+                f"the model does not take a batch of {batch}: {report.skipped[0].reason}",
+                remedy="give --batch the model's own batch size",
+            )
+        choices.append(
+            TimedChoice(name, left, row.speed_ratio, row.speed_low_ratio, row.speed_high_ratio, row.verdict)
+        )
+        monitor.note(f"{name} left in float: {row.speed_ratio:.2f}x, {row.verdict}")
+    best = max(choices, key=lambda choice: (choice.verdict == "faster", choice.speed_ratio))
+    if best.verdict == "faster":
+        return found[best.name][0], SpeedChoice(batch, threads, best.name, tuple(choices))
+    return _left_alone(source, everything, best), SpeedChoice(batch, threads, _FLOAT, tuple(choices))
+
+
+def _ways(
+    source: ModelArtifact, found: Candidate, data: CalibrationData, *, batch: int, threads: int, seed: int
+) -> dict[str, list[str]]:
+    """Which nodes to leave in float, by a name for the choice."""
+    planned = {change.node: change.what for change in found.report.applied}
+    layers = [node for node, what in planned.items() if what in LAYERS]
+    others = [node for node in planned if node not in layers]
+    times = time_nodes(
+        {_FLOAT: source, "integer": found.model}, data, batch=batch, threads=threads, seed=seed
+    )
+    slower = [n for n in layers if times["integer"].get(n, 0.0) > times[_FLOAT].get(n, float("inf"))]
+    depthwise = [
+        node.name or ""
+        for node in source.load().graph
+        if node.name in planned and node.op_type == "Conv" and node.attributes.get_int("group", 1) > 1
+    ]
+    return {
+        "layers that are slower": slower,
+        "grouped convolutions": depthwise,
+        "all but layers": others,
+        "all but layers that are faster": [*others, *slower],
+    }
+
+
+def _left_alone(source: ModelArtifact, found: Candidate, best: TimedChoice) -> Candidate:
+    """The float model, in which every node stays for the reason that was measured."""
+    text = f"not faster here: at best {best.speed_ratio:.2f}x ({best.low_ratio:.2f} to {best.high_ratio:.2f})"
+    skipped = [Skip(change.node, None, "not-faster", text) for change in found.report.applied]
+    report = replace(found.report, applied=[], skipped=[*found.report.skipped, *skipped])
+    report.after = report.before
+    return Candidate(source, report, None)
