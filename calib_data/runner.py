@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from ..core.detach import detached_proto
 from ..core.errors import ModelError
+from ..core.protos import subgraphs
 from ..core.tensors import Array, Feed
 
 _LARGE_ELEMENTS = 1 << 20
@@ -136,11 +137,10 @@ def keep_needed(graph: onnx.GraphProto, outputs: Sequence[str]) -> set[str]:
 def _read(node: onnx.NodeProto) -> Iterator[str]:
     """What a node reads, and what the graphs inside it read: their own values too, which harms nobody."""
     yield from node.input
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            yield from (output.name for output in graph.output)
-            for inner in graph.node:
-                yield from _read(inner)
+    for graph in subgraphs(node):
+        yield from (output.name for output in graph.output)
+        for inner in graph.node:
+            yield from _read(inner)
 
 
 def _keep_named(items: Any, names: set[str], name_of: Callable[[Any], str] = lambda item: item.name) -> None:

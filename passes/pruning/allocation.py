@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -63,11 +63,7 @@ def allocate_global(
 
 def allocate_local(cost: CostModel, budget: float, widths: Sequence[Sequence[int]]) -> Widths:
     """Cut every group by the same share: the largest share of neurons kept that holds the budget."""
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if cost.total(same_share(middle, widths)) <= budget else (low, middle)
-    return same_share(low, widths)
+    return _largest_share(lambda share: same_share(share, widths), cost, budget)
 
 
 def allocate_isomorphic(
@@ -105,6 +101,11 @@ def allocate_isomorphic(
                 current[group] = width
         return current
 
+    return _largest_share(cut_to, cost, budget)
+
+
+def _largest_share(cut_to: Callable[[float], Widths], cost: CostModel, budget: float) -> Widths:
+    """The widths at the largest share that holds the budget, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2
