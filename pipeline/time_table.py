@@ -14,7 +14,7 @@ from ..core import ModelArtifact
 from ..core.cache import cache_path, read_cached, write_cached
 from ..core.errors import StorageError
 from ..core.targets import Target
-from ..passes.pruning import NodeTimes, PruneOptions, TimeTable, node_work
+from ..passes.pruning import NodeTimes, PruneOptions, TimeTable, node_work, sample_shapes_of
 from ..passes.pruning import prune as prune_graph
 from ..runtime import REST, environment_fingerprint, time_nodes
 from .monitor import Monitor
@@ -73,7 +73,9 @@ def time_table(
         else:
             monitor.note("layer times: kept from an earlier run on this machine")
             return table
-    table = _measure(model, data, options, target, batch, threads, seed, monitor)
+    models = _cut_models(model, data, options, target, monitor)
+    timed = time_nodes(models, data, batch=batch, threads=threads, seed=seed)
+    table = _table_of(models, timed, data)
     try:
         write_cached(path, asdict(table))
     except (OSError, StorageError) as error:
@@ -81,27 +83,29 @@ def time_table(
     return table
 
 
-def _measure(
+def _cut_models(
     model: ModelArtifact,
     data: CalibrationData | None,
     options: PruneOptions,
     target: Target,
-    batch: int,
-    threads: int,
-    seed: int,
     monitor: Monitor,
-) -> TimeTable:
+) -> dict[str, ModelArtifact]:
+    """The model at every level, by the level."""
     models: dict[str, ModelArtifact] = {}
-    with monitor.progress("timing layers") as progress:
+    with monitor.progress("cutting to be timed") as progress:
         for index, level in enumerate(_LEVELS):
-            progress(index, len(_LEVELS))
             models[str(level)] = _cut_alike(model, data, options, target, level) if level else model
-        timed = time_nodes(models, data, batch=batch, threads=threads, seed=seed)
-        progress(len(_LEVELS), len(_LEVELS))
-    shapes = None
-    if data is not None:
-        feed = next(iter(data.batches(data.batch_size_for(1))))
-        shapes = {name: array.shape for name, array in feed.items()}
+            progress(index + 1, len(_LEVELS))
+    return models
+
+
+def _table_of(
+    models: Mapping[str, ModelArtifact],
+    timed: Mapping[str, Mapping[str, float]],
+    data: CalibrationData | None,
+) -> TimeTable:
+    """Times of every node against what it had to do in each model."""
+    shapes = sample_shapes_of(data)
     points: dict[str, dict[float, float]] = defaultdict(dict)
     for name, artifact in models.items():
         work = node_work(artifact.load(), shapes)

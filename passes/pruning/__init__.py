@@ -2,17 +2,16 @@
 
 from .costing import NodeTimes, TimeTable, macs_model, node_work
 from .criteria import CRITERION_TABLE, NeuronView
-from .options import BUDGETS, CRITERIA, WITHOUT_SAMPLES, PruneOptions
+from .options import CRITERIA, WITHOUT_SAMPLES, PruneOptions
 from .plan import PLAN_SCHEMA, PlannedCut, PrunePlan
 from .proof import Proof
 from .prune import PruneOutcome, prune
 from .report import GroupPlan, PruneReport, Round
 from .sparsity import Pattern
-from .structured import StructuredPruningPass
+from .structured import StructuredPruningPass, sample_shapes_of
 from .weights import WeightPruningPass
 
 __all__ = [
-    "BUDGETS",
     "CRITERIA",
     "CRITERION_TABLE",
     "PLAN_SCHEMA",
@@ -34,4 +33,5 @@ __all__ = [
     "macs_model",
     "node_work",
     "prune",
+    "sample_shapes_of",
 ]
