@@ -139,11 +139,12 @@ class CalibrationData:
                 digest.update(np.ascontiguousarray(feed[name]).tobytes())
         return digest.hexdigest()
 
-    def batches(self, size: int) -> Iterator[Feed]:
+    def batches(self, size: int, *, start: int = 0) -> Iterator[Feed]:
         """Visit the samples in order.
 
         Args:
             size: Samples in a batch; the last may hold fewer. A model that insists on a batch size gets that.
+            start: The sample to begin with, the first of a batch.
 
         Yields:
             An array for each input name, batched on axis 0.
@@ -152,10 +153,10 @@ class CalibrationData:
             DataError: A value is not finite; batch and input are named.
         """
         size = self.batch_size_for(size)
-        for batch, start in enumerate(range(0, len(self.indices), size)):
-            feed = self.source.read(self.indices[start : start + size])
+        for first in range(start, len(self.indices), size):
+            feed = self.source.read(self.indices[first : first + size])
             for name, array in feed.items():
-                check_finite(array, f"input {name!r}", batch)
+                check_finite(array, f"input {name!r}", first // size)
             yield feed
 
     def batch_size_for(self, wanted: int) -> int:

@@ -22,6 +22,9 @@ DEFAULT_BINS = 4096
 
 _SMALLEST_EXPONENT = -140
 
+_CHUNK = 1 << 14
+"""Elements sorted into bins at once: few enough that what is computed on the way stays in the cache."""
+
 
 class Histogram:
     """Counts of a value's elements over bins of equal width around zero.
@@ -51,19 +54,31 @@ class Histogram:
 
     def update(self, array: Array) -> None:
         """Take one batch of finite numbers in."""
-        if not array.size:
-            return
-        low, high = float(array.min()), float(array.max())
+        if array.size:
+            self.widen(float(array.min()), float(array.max()))
+            self.add(array)
+
+    def widen(self, low: float, high: float) -> None:
+        """Hold numbers between two ends from now on, and take the ends for seen."""
         self.low, self.high = min(self.low, low), max(self.high, high)
-        largest = max(-low, high)
-        if largest > 0.0:
+        if max(-low, high) > 0.0:
             self._cover(low, high)
-        flat = np.asarray(array, np.float64).reshape(-1)
-        rest = flat[flat != 0.0]
-        self.zeros += flat.size - rest.size
-        if rest.size:
-            index = np.floor(rest / self.width).astype(np.int64) + self.bins // 2
-            self.counts += np.bincount(np.clip(index, 0, self.bins - 1), minlength=self.bins)
+
+    def add(self, array: Array) -> None:
+        """Sort numbers between the ends of :meth:`widen` into the bins."""
+        flat = np.asarray(array).reshape(-1)
+        zeros = flat.size - int(np.count_nonzero(flat))
+        self.zeros += zeros
+        if zeros == flat.size:
+            return
+        for start in range(0, flat.size, _CHUNK):
+            # The width is a power of two and doubles are wide: the quotient is exact, and so is the bin.
+            scaled = flat[start : start + _CHUNK].astype(np.float64)
+            scaled *= 1.0 / self.width
+            index = np.floor(scaled, out=scaled).astype(np.intp)
+            index += self.bins // 2
+            self.counts += np.bincount(index, minlength=self.bins)
+        self.counts[self.bins // 2] -= zeros
 
     def memory_bytes(self, shape: tuple[int, ...]) -> int:
         """The counts, and a few numbers."""

@@ -98,13 +98,15 @@ class OrtRunner:
         del message
         for feed in feeds:
             try:
-                arrays = session.run(names, feed)
+                values = dict(zip(names, session.run(names, feed), strict=True))
             except Exception as error:  # as above
                 raise ModelError(
                     f"the model fails on a batch: {error}",
                     remedy="check the samples against the model's inputs",
                 ) from error
-            yield dict(zip(names, arrays, strict=True))
+            yield values
+            # One batch at a time: what the reader has not kept is gone before the next is computed.
+            del values
 
 
 def keep_needed(graph: onnx.GraphProto, outputs: Sequence[str]) -> set[str]:

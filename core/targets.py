@@ -1,4 +1,4 @@
-"""What a piece of hardware likes: integer types, zero points, channel multiples, integer kernels.
+"""What a piece of hardware likes: integer types, zero points, channel multiples, integer kernels, and what it forbids.
 
 Measured on x86 with VNNI: int8 activations (S8S8) run at less than half the speed of uint8 ones (U8S8), so
 the type follows the target. Convolution kernels want channels in multiples of the vector block.
@@ -32,6 +32,12 @@ class Target:
         channel_multiple: Channels are kept in multiples of this.
         integer_ops: Operators that have an integer kernel when Q/DQ surrounds them.
         reasons: Why these choices, in sentences for the report.
+        other_types: Further types that its kernels take for activations.
+        per_channel_ops: Operators whose weights may have one scale for each output channel.
+        quantized_bias: Whether biases are 32-bit integers; otherwise they stay float.
+        needs_fixed_shapes: Whether a dimension without a number keeps a model off its kernels.
+        forbids: What it does not take, in sentences for the report.
+        instead: What to use where integers do not run, such as ``float16``; empty where they do.
     """
 
     name: str
@@ -43,51 +49,59 @@ class Target:
     channel_multiple: int
     integer_ops: frozenset[str]
     reasons: tuple[str, ...]
+    other_types: tuple[IntType, ...] = ()
+    per_channel_ops: frozenset[str] = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+    quantized_bias: bool = True
+    needs_fixed_shapes: bool = False
+    forbids: tuple[str, ...] = ()
+    instead: str = ""
+
+    @property
+    def activation_types(self) -> tuple[IntType, ...]:
+        """Every type that its kernels take for activations, the one it likes best first."""
+        return (self.activation_type, *self.other_types)
 
 
-_CPU_OPS = frozenset(
-    {
-        "Conv",
-        "MatMul",
-        "Gemm",
-        "Add",
-        "Mul",
-        "GlobalAveragePool",
-        "AveragePool",
-        "MaxPool",
-        "Concat",
-        "Clip",
-        "Relu",
-    }
-)
+_POOLS = frozenset({"AveragePool", "GlobalAveragePool", "MaxPool"})
+_PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
+_CPU_OPS = _PRODUCTS | _POOLS | {"Add", "Mul", "Concat", "Clip", "Relu"}
+_DEVICE_OPS = _CPU_OPS | {"ConvTranspose", "LeakyRelu", "Resize", "Sigmoid", "Softmax", "Sub", "Tanh"}
+_CPU = "CPUExecutionProvider"
 
-_TABLE: dict[str, Target] = {
-    "cpu-x86": Target(
+_NO_WEIGHT_SHIFT = "weights with a zero-point other than 0"
+_FIXED = "dimensions without a number: fix them first"
+
+_TARGETS = (
+    Target(
         name="cpu-x86",
-        provider="CPUExecutionProvider",
+        provider=_CPU,
         activation_type="uint8",
         weight_type="int8",
         zero_point="asymmetric",
         reduce_range=False,
         channel_multiple=16,
         integer_ops=_CPU_OPS,
+        other_types=("int8",),
         reasons=("x86 multiplies unsigned activations with signed weights in one VNNI instruction",),
+        forbids=("16-bit activations: there are no kernels for them",),
     ),
-    "cpu-arm64": Target(
+    Target(
         name="cpu-arm64",
-        provider="CPUExecutionProvider",
+        provider=_CPU,
         activation_type="int8",
         weight_type="int8",
         zero_point="asymmetric",
         reduce_range=False,
         channel_multiple=8,
         integer_ops=_CPU_OPS,
+        other_types=("uint8",),
         reasons=(
             "ARM dot-product instructions take signed activations and signed weights",
             "ONNX Runtime joins a Relu with the convolution before it only where the zero-point is the smallest integer",
         ),
+        forbids=("16-bit activations: there are no kernels for them",),
     ),
-    "cuda": Target(
+    Target(
         name="cuda",
         provider="CUDAExecutionProvider",
         activation_type="int8",
@@ -99,8 +113,10 @@ _TABLE: dict[str, Target] = {
         reasons=(
             "ONNX Runtime has no CUDA kernels for Q/DQ convolutions: int8 saves memory there, not time",
         ),
+        forbids=("integer convolutions and matrix products between Q/DQ",),
+        instead="float16",
     ),
-    "tensorrt": Target(
+    Target(
         name="tensorrt",
         provider="TensorrtExecutionProvider",
         activation_type="int8",
@@ -108,10 +124,28 @@ _TABLE: dict[str, Target] = {
         zero_point="symmetric",
         reduce_range=False,
         channel_multiple=8,
-        integer_ops=_CPU_OPS,
-        reasons=("TensorRT takes symmetric int8 with zero-point 0 only",),
+        integer_ops=_DEVICE_OPS,
+        quantized_bias=False,
+        reasons=(
+            "TensorRT takes symmetric int8 with zero-point 0 only",
+            "TensorRT dequantizes no 32-bit integers: biases stay float",
+        ),
+        forbids=("zero-points other than 0", "unsigned activations", "biases in integers"),
     ),
-    "qnn": Target(
+    Target(
+        name="openvino",
+        provider="OpenVINOExecutionProvider",
+        activation_type="uint8",
+        weight_type="int8",
+        zero_point="asymmetric",
+        reduce_range=False,
+        channel_multiple=16,
+        integer_ops=_DEVICE_OPS,
+        other_types=("int8",),
+        reasons=("OpenVINO reads Q/DQ as FakeQuantize and prefers unsigned activations behind a Relu",),
+        forbids=(_NO_WEIGHT_SHIFT,),
+    ),
+    Target(
         name="qnn",
         provider="QNNExecutionProvider",
         activation_type="uint8",
@@ -119,13 +153,83 @@ _TABLE: dict[str, Target] = {
         zero_point="asymmetric",
         reduce_range=False,
         channel_multiple=8,
-        integer_ops=_CPU_OPS,
-        reasons=("the Hexagon backend takes unsigned asymmetric activations",),
+        integer_ops=_DEVICE_OPS,
+        other_types=("uint16",),
+        per_channel_ops=frozenset({"Conv", "ConvTranspose"}),
+        needs_fixed_shapes=True,
+        reasons=(
+            "the Hexagon backend takes unsigned asymmetric activations, in 8 or 16 bits",
+            "the Hexagon backend takes one scale a channel for convolutions only",
+        ),
+        forbids=("signed activations", "one scale a channel outside convolutions", _FIXED),
     ),
-}
+    Target(
+        name="xnnpack",
+        provider="XnnpackExecutionProvider",
+        activation_type="int8",
+        weight_type="int8",
+        zero_point="asymmetric",
+        reduce_range=False,
+        channel_multiple=8,
+        integer_ops=frozenset({"AveragePool", "Conv", "ConvTranspose", "MaxPool", "Resize", "Softmax"}),
+        per_channel_ops=frozenset({"Conv", "ConvTranspose"}),
+        reasons=("XNNPACK has signed convolutions with one scale a channel, and float matrix products",),
+        forbids=(_NO_WEIGHT_SHIFT, "matrix products in integers"),
+    ),
+    Target(
+        name="nnapi",
+        provider="NnapiExecutionProvider",
+        activation_type="uint8",
+        weight_type="int8",
+        zero_point="asymmetric",
+        reduce_range=False,
+        channel_multiple=8,
+        integer_ops=_PRODUCTS
+        | {"Add", "AveragePool", "Concat", "MaxPool", "Mul", "Resize", "Sigmoid", "Softmax"},
+        per_channel_ops=frozenset({"Conv"}),
+        needs_fixed_shapes=True,
+        reasons=("NNAPI takes unsigned activations, and one scale a channel for convolutions only",),
+        forbids=("one scale a channel outside convolutions", _FIXED),
+    ),
+    Target(
+        name="coreml",
+        provider="CoreMLExecutionProvider",
+        activation_type="int8",
+        weight_type="int8",
+        zero_point="symmetric",
+        reduce_range=False,
+        channel_multiple=8,
+        integer_ops=frozenset(),
+        reasons=("ONNX Runtime's CoreML provider leaves Q/DQ to the CPU",),
+        forbids=("Q/DQ",),
+        instead="float16",
+    ),
+    Target(
+        name="web",
+        provider=_CPU,
+        activation_type="uint8",
+        weight_type="int8",
+        zero_point="asymmetric",
+        reduce_range=False,
+        channel_multiple=8,
+        integer_ops=_CPU_OPS,
+        other_types=("int8",),
+        reasons=(
+            "ONNX Runtime Web runs the CPU's kernels in WebAssembly, which sums in 32 bits and does not saturate",
+        ),
+        forbids=("16-bit activations: there are no kernels for them",),
+    ),
+)
+
+_TABLE = {target.name: target for target in _TARGETS}
 
 TARGET_NAMES: tuple[str, ...] = ("auto", *_TABLE)
 """What ``--target`` accepts."""
+
+
+def this_machine() -> str:
+    """Name of the target that this machine's CPU is."""
+    return "cpu-arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "cpu-x86"
 
 
 def get_target(name: str = "auto") -> Target:
@@ -138,7 +242,7 @@ def get_target(name: str = "auto") -> Target:
         UsageError: The name is not known.
     """
     if name == "auto":
-        name = "cpu-arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "cpu-x86"
+        name = this_machine()
     if name not in _TABLE:
         raise UsageError(f"unknown target {name!r}", remedy=f"choose one of {', '.join(TARGET_NAMES)}")
     target = _TABLE[name]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from .patches import Window
+from ..patches import Window
 
 Matrix = npt.NDArray[np.float64]
 

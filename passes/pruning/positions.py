@@ -12,8 +12,8 @@ import onnx_ir as ir
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import Runner
 from ...core.tensors import Array
+from ..patches import patches
 from .linear_layers import LinearLayer
-from .patches import patches
 
 MOST = 2048
 """Positions taken from one batch."""

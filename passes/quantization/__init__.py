@@ -1,8 +1,20 @@
-"""Static quantization to Q/DQ, and weight-only quantization to blocks."""
+"""Static quantization to Q/DQ, dynamic quantization, and weight-only quantization to blocks."""
 
-from .options import METHODS, QuantizeOptions
-from .quantizer import QuantizeOutcome, quantize, refuse_quantized
-from .report import ChosenTypes, LayerError, QuantizeReport, TensorRange, WeightRange, rank_sensitivity
+from .dynamic import DynamicOptions, DynamicOutcome, DynamicReport, quantize_dynamic
+from .effects import node_effects
+from .options import METHODS, TOOLS, QuantizeOptions, textbook
+from .preparation import refuse_quantized
+from .quantizer import QuantizeOutcome, Quantizer, quantize
+from .report import (
+    ChosenTypes,
+    LayerError,
+    NodeEffect,
+    QuantizeReport,
+    TensorRange,
+    ToolGain,
+    WeightRange,
+    rank_sensitivity,
+)
 from .weight_only import (
     WeightOnlyOptions,
     WeightOnlyOutcome,
@@ -12,18 +24,28 @@ from .weight_only import (
 
 __all__ = [
     "METHODS",
+    "TOOLS",
     "ChosenTypes",
+    "DynamicOptions",
+    "DynamicOutcome",
+    "DynamicReport",
     "LayerError",
+    "NodeEffect",
     "QuantizeOptions",
     "QuantizeOutcome",
     "QuantizeReport",
+    "Quantizer",
     "TensorRange",
+    "ToolGain",
     "WeightOnlyOptions",
     "WeightOnlyOutcome",
     "WeightOnlyReport",
     "WeightRange",
+    "node_effects",
     "quantize",
+    "quantize_dynamic",
     "quantize_weights",
     "rank_sensitivity",
     "refuse_quantized",
+    "textbook",
 ]

@@ -18,12 +18,16 @@ Role = Literal["linear", "product", "combine", "unary", "move"]
 
 ROLES: dict[str, Role] = {
     "Conv": "linear",
+    "ConvTranspose": "linear",
     "Gemm": "linear",
     "MatMul": "linear",
     "Add": "combine",
     "Mul": "combine",
+    "Sub": "combine",
     "Concat": "combine",
     "Sigmoid": "unary",
+    "Softmax": "unary",
+    "Tanh": "unary",
     "LeakyRelu": "unary",
     "AveragePool": "unary",
     "GlobalAveragePool": "unary",
@@ -33,12 +37,17 @@ ROLES: dict[str, Role] = {
     "Squeeze": "move",
     "Unsqueeze": "move",
     "Transpose": "move",
+    "Resize": "move",
 }
 """How an operator is quantized: ``linear`` with a constant weight, ``product`` of two activations (a MatMul
 without a constant), ``combine`` and ``unary`` with parameters of their own for the output, ``move`` with the
 input's parameters for the output."""
 
 _MOVES = frozenset(op for op, role in ROLES.items() if role == "move")
+_COMPUTED_MOVES = frozenset({"MaxPool", "Resize"})
+REARRANGING = _MOVES - _COMPUTED_MOVES
+"""Operators that hand on the same elements in another order or shape."""
+
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 
 
@@ -72,7 +81,7 @@ def ineligible(node: ir.Node, target: Target, options: QuantizeOptions) -> Skip 
 
 
 def _has_kernel(op: str, target: Target) -> bool:
-    return op in target.integer_ops or (op in _MOVES and op != "MaxPool" and bool(target.integer_ops))
+    return op in target.integer_ops or (op in REARRANGING and bool(target.integer_ops))
 
 
 def _linear(node: ir.Node) -> str:
@@ -126,14 +135,24 @@ def weight_axis(node: ir.Node) -> int | None:
     assert weight is not None
     if node.op_type == "Conv":
         return 0
+    if node.op_type == "ConvTranspose":
+        return 1 if node.attributes.get_int("group", 1) == 1 else None
     if node.op_type == "Gemm":
         return 0 if node.attributes.get_int("transB", 0) else 1
     return 1 if weight.ndim == 2 else None
 
 
+def scale_axis(node: ir.Node, target: Target, options: QuantizeOptions) -> int | None:
+    """The axis of a weight along which its scales lie; None where it has one scale."""
+    wanted = options.per_channel and node.op_type in target.per_channel_ops
+    return weight_axis(node) if wanted else None
+
+
 def output_channels(node: ir.Node) -> int:
     """Output channels of a node with a constant weight."""
     weight = constant(node.inputs[1])
-    axis = weight_axis(node)
     assert weight is not None
+    if node.op_type == "ConvTranspose":
+        return int(weight.shape[1]) * node.attributes.get_int("group", 1)
+    axis = weight_axis(node)
     return int(weight.shape[-1 if axis is None else axis])

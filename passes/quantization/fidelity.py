@@ -19,6 +19,7 @@ from .placement import Placement, activations
 from .report import LayerError
 
 _QUIET = 1e-30
+FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE})
 
 
 def noise_ratios(
@@ -68,7 +69,7 @@ def layer_errors(
     models: tuple[ir.Model, ir.Model],
     placement: Placement,
     written: Written,
-    data: CalibrationData,
+    samples: CalibrationData,
     options: QuantizeOptions,
     runner: Runner,
     shapes: Mapping[str, Shape],
@@ -81,12 +82,11 @@ def layer_errors(
         models: The float and the quantized model.
         placement: What became integer, in the float model's nodes and values.
         written: Where each value went.
-        data: The calibration samples.
-        options: How many samples and how much memory.
+        samples: The samples to measure on.
+        options: How much memory.
         runner: Executes both models.
         shapes: The shape of each value on one sample.
     """
-    samples = data.subset(options.error_samples, seed=options.seed)
     ratios: dict[str, float] = {}
     for part, size in _parts(written.taps, shapes, options):
         ratios |= noise_ratios(models, part, samples, runner, batch_size=size)
@@ -95,12 +95,39 @@ def layer_errors(
         output = placement.absorbed.get(node, node).outputs[0].name or ""
         before = max((ratios.get(v.name or "", 0.0) for v in activations(node)), default=0.0)
         ratio = ratios[output]
-        decibels = min(-10.0 * math.log10(max(ratio, 1e-20)), 200.0)
         macs = placement.macs.get(node.name or "", 0)
         found.append(
-            LayerError(node.name or "", node.op_type, decibels, ratio, max(ratio - before, 0.0), macs)
+            LayerError(node.name or "", node.op_type, decibels(ratio), ratio, max(ratio - before, 0.0), macs)
         )
     return found
+
+
+def output_error(
+    models: tuple[ir.Model, ir.Model], samples: CalibrationData, runner: Runner, *, batch_size: int
+) -> float:
+    """Noise power over signal power at the model's float outputs, the mean of all of them.
+
+    Args:
+        models: The float and the quantized model, whose outputs have the same names.
+        samples: The samples to measure on.
+        runner: Executes both models.
+        batch_size: Most samples in one run.
+    """
+    names = float_outputs(models[0])
+    if not names:
+        return 0.0
+    ratios = noise_ratios(models, {n: n for n in names}, samples, runner, batch_size=batch_size)
+    return sum(ratios.values()) / len(ratios)
+
+
+def float_outputs(model: ir.Model) -> list[str]:
+    """Names of the outputs that hold float numbers."""
+    return [v.name or "" for v in model.graph.outputs if v.dtype in FLOATS]
+
+
+def decibels(ratio: float) -> float:
+    """Signal to noise in decibels from noise over signal, at most 200."""
+    return min(-10.0 * math.log10(max(ratio, 1e-20)), 200.0)
 
 
 def _parts(

@@ -9,7 +9,7 @@ become integer initializers with a DequantizeLinear.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -17,21 +17,24 @@ import onnx_ir as ir
 from ...core.targets import Target
 from ...core.tensors import Array
 from ..folding import constant
-from .eligibility import role_of, weight_axis
+from .eligibility import output_channels, role_of, scale_axis
+from .linear_nodes import bias_behind, effective_bias, effective_weight
 from .options import QuantizeOptions
 from .parameters import (
     BOUNDS,
     ActivationParameters,
+    WeightAdjustment,
     WeightParameters,
     activation_parameters,
     fit_bias,
+    per_channel,
     quantize_bias,
     quantize_weight,
     weight_scales,
 )
 from .placement import Placement, activations
 
-_NUMPY = {"uint8": np.uint8, "int8": np.int8, "uint16": np.uint16, "int16": np.int16}
+NUMPY_TYPES = {"uint8": np.uint8, "int8": np.int8, "uint16": np.uint16, "int16": np.int16}
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ class Writer:
         graph: Changed in place.
         placement: What becomes integer.
         parameters: Scale and zero-point of each value of ``placement.values``.
-        target: Decides the types.
+        target: Decides the types and the rule for zero-points.
         options: Decides the weights' ranges.
-        symmetric: Whether activations are symmetric.
+        adjustments: By node name, what to do otherwise with its weight and bias.
     """
 
     def __init__(
@@ -69,14 +72,14 @@ class Writer:
         target: Target,
         options: QuantizeOptions,
         *,
-        symmetric: bool,
+        adjustments: Mapping[str, WeightAdjustment] | None = None,
     ) -> None:
         self.graph = graph
         self.placement = placement
         self.parameters = parameters
         self.target = target
         self.options = options
-        self.symmetric = symmetric
+        self.adjustments = adjustments or {}
         self.names = {v.name for n in graph for v in n.outputs} | set(graph.initializers)
         self.names |= {v.name for v in graph.inputs}
 
@@ -114,7 +117,7 @@ class Writer:
         parameters = self.parameters[value]
         scale = self._initializer(f"{name}_scale", np.asarray(parameters.scale, np.float32))
         zero = self._initializer(
-            f"{name}_zero_point", np.asarray(parameters.zero_point, _NUMPY[parameters.int_type])
+            f"{name}_zero_point", np.asarray(parameters.zero_point, NUMPY_TYPES[parameters.int_type])
         )
         quantized = self._node(
             "QuantizeLinear", [value, scale, zero], f"{name}_quantized", zero.dtype, value.shape
@@ -157,51 +160,72 @@ class Writer:
 
     def _quantize_weights(self, node: ir.Node) -> tuple[WeightParameters, bool]:
         """Replace weight and bias by integers; whether scales had to grow for the bias."""
-        value = node.inputs[1]
-        weight, bias = constant(value), self._bias(node)
-        assert weight is not None
+        adjustment = self.adjustments.get(node.name or "", WeightAdjustment())
+        value, weight = node.inputs[1], effective_weight(node)
         assert value is not None
-        weight = _scaled(node, weight)
-        axis = weight_axis(node) if self.options.per_channel else None
+        bias = self._bias(node, adjustment.bias_shift)
+        axis = scale_axis(node, self.target, self.options)
         reduced, style = self.target.reduce_range, self.options.weight_range
-        exact, floored = weight_scales(weight, axis, reduce_range=reduced, weight_range=style)
+        plain, floored = weight_scales(weight, axis, reduce_range=reduced, weight_range=style)
+        exact = plain if adjustment.scale is None else adjustment.scale
         input_scale = self.parameters[self.placement.root(activations(node)[0])].scale
-        scale = exact if bias is None else fit_bias(exact, bias, input_scale)
+        scale = exact
+        if bias is not None and self.target.quantized_bias:
+            scale = fit_bias(exact, bias, input_scale)
         written = quantize_weight(weight, scale, axis, floored, reduce_range=reduced, weight_range=style)
+        if adjustment.values is not None:
+            grew = per_channel(np.asarray(scale > exact), weight.ndim, axis)
+            written = replace(written, values=np.where(grew, written.values, adjustment.values))
         node.replace_input_with(1, self._restored(node, f"{value.name}", written.values, written.scale, axis))
         if bias is not None:
-            steps, bias_scale = quantize_bias(bias, input_scale, written.scale)
-            name = node.inputs[2].name if node.inputs[2] is not None else f"{value.name}_bias"
-            bias_axis = 0 if axis is not None else None
-            node.replace_input_with(2, self._restored(node, f"{name}", steps, bias_scale, bias_axis))
-        return written, bool(np.any(scale > exact))
+            self._write_bias(node, bias, input_scale, written)
+        for attribute in ("alpha", "beta") if node.op_type == "Gemm" else ():
+            node.attributes.pop(attribute, None)  # what is written holds both
+        return written, bool(np.any(scale > plain))
 
-    def _bias(self, node: ir.Node) -> Array | None:
-        """The bias of a node, one number for each output channel; ``beta`` is folded in."""
-        if node.op_type == "MatMul" or len(node.inputs) < 3 or node.inputs[2] is None:
-            return None
-        array, weight = constant(node.inputs[2]), constant(node.inputs[1])
-        axis = weight_axis(node)
-        assert array is not None
-        assert weight is not None
-        assert axis is not None
-        beta = node.attributes.get_float("beta", 1.0) if node.op_type == "Gemm" else 1.0
-        node.attributes.pop("beta", None)
-        return np.broadcast_to(array.reshape(-1) * np.float32(beta), (weight.shape[axis],))
+    def _bias(self, node: ir.Node, shift: Array | None) -> Array | None:
+        """The bias of a node, one number for each output channel; what a MatMul is shifted by goes behind it."""
+        channels = output_channels(node)
+        bias = effective_bias(node, channels)
+        if shift is None:
+            return bias
+        if node.op_type != "MatMul":
+            return np.asarray(shift if bias is None else bias + shift, np.float32)
+        behind = bias_behind(node, channels)
+        assert behind is not None  # a shift is made only where an Add can take it
+        name = behind.add.inputs[behind.index]
+        shifted = self._initializer(
+            f"{name.name if name is not None else node.name}_shifted",
+            (behind.content + shift).astype(np.float32),
+        )
+        behind.add.replace_input_with(behind.index, shifted)
+        return None
+
+    def _write_bias(self, node: ir.Node, bias: Array, input_scale: float, weight: WeightParameters) -> None:
+        """Write a bias in the integers that a kernel sums in, or in float where the target wants that."""
+        old = node.inputs[2] if len(node.inputs) > 2 else None
+        name = old.name if old is not None else f"{node.inputs[1].name}_bias"  # type: ignore[union-attr]
+        node.resize_inputs(3)
+        if not self.target.quantized_bias:
+            node.replace_input_with(2, self._initializer(f"{name}_float", bias.astype(np.float32)))
+            return
+        steps, scale = quantize_bias(bias, input_scale, weight.scale)
+        axis = 0 if weight.axis is not None else None
+        node.replace_input_with(2, self._restored(node, f"{name}", steps, scale, axis))
 
     def _quantize_constants(self, node: ir.Node) -> None:
+        kind = self.parameters[self.placement.root(activations(node)[0])].int_type
+        symmetric, full = self.target.zero_point == "symmetric", self.options.weight_range == "full"
         for index, value in enumerate(node.inputs):
             array = constant(value)
             if array is None or value is None:
                 continue
             low, high = float(array.min(initial=0.0)), float(array.max(initial=0.0))
-            parameters = activation_parameters(
-                low, high, self.target.activation_type, symmetric=self.symmetric
-            )
-            first, last = BOUNDS[parameters.int_type]
+            parameters = activation_parameters(low, high, kind, symmetric=symmetric, full=full)
+            first, last = BOUNDS[kind]
             steps = np.rint(array.astype(np.float64) / parameters.scale) + parameters.zero_point
-            integers = np.clip(steps, first, last).astype(_NUMPY[parameters.int_type])
-            zero = np.asarray(parameters.zero_point, _NUMPY[parameters.int_type])
+            integers = np.clip(steps, first, last).astype(NUMPY_TYPES[kind])
+            zero = np.asarray(parameters.zero_point, NUMPY_TYPES[kind])
             restored = self._restored(
                 node, f"{value.name}", integers, np.asarray(parameters.scale, np.float32), None, zero
             )
@@ -259,9 +283,3 @@ class Writer:
             name += "_"
         self.names.add(name)
         return name
-
-
-def _scaled(node: ir.Node, weight: Array) -> Array:
-    """Take ``alpha`` of a Gemm into its weight."""
-    attribute = node.attributes.pop("alpha", None) if node.op_type == "Gemm" else None
-    return weight if attribute is None else weight * np.float32(attribute.as_float())

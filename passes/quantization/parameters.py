@@ -10,15 +10,18 @@ was so replaced is marked and reported. No scale that is zero, negative, infinit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import ModelError
+from ...core.reports import Skip
 from ...core.targets import IntType
 from ...core.tensors import Array
 
 Vector = npt.NDArray[np.float64]
+_Number = TypeVar("_Number", bound=np.generic)
 
 SCALE_FLOOR = 1e-15
 """Smallest scale of an activation or a weight; the product of two is still a normal float32."""
@@ -61,13 +64,21 @@ class ActivationParameters:
         """The largest value that can be represented."""
         return (BOUNDS[self.int_type][1] - self.zero_point) * self.scale
 
+    def restored(self, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """What is left of numbers behind their Q/DQ pair."""
+        first, last = (bound - self.zero_point for bound in BOUNDS[self.int_type])
+        scale = np.float32(self.scale)
+        steps = np.clip(np.rint(array / scale), np.float32(first), np.float32(last))
+        return np.asarray(steps * scale, np.float32)
+
 
 def activation_parameters(
-    low: float, high: float, int_type: IntType, *, symmetric: bool
+    low: float, high: float, int_type: IntType, *, symmetric: bool, full: bool = False
 ) -> ActivationParameters:
     """Scale and zero-point for values in ``[low, high]``; the range is widened to hold zero.
 
-    Symmetric means a zero-point in the middle: 0 in a signed type, 128 (or 32768) in an unsigned one.
+    Symmetric means a zero-point in the middle: 0 in a signed type, 128 (or 32768) in an unsigned one. In a signed
+    type the largest magnitude then becomes 127; ``full`` lets the lowest value become -128 where that is finer.
 
     Raises:
         ModelError: The range is not finite.
@@ -82,9 +93,9 @@ def activation_parameters(
     if constant:
         low, high = 0.0, 1.0
     if symmetric:
-        high = max(-low, high)
-        signed = first < 0
-        scale = float(np.float32(high / last if signed else 2.0 * high / last))
+        signed, amax = first < 0, max(-low, high)
+        finest = max(high / last, -low / -first) if full and signed else amax / last
+        scale = float(np.float32(finest if signed else 2.0 * amax / last))
         return ActivationParameters(scale, 0 if signed else (last + 1) // 2, int_type, constant)
     scale = float(np.float32((high - low) / (last - first)))
     zero_point = round(first - low / scale)
@@ -119,6 +130,31 @@ class WeightParameters:
     axis: int | None
     floored: int
 
+    def restored(self) -> npt.NDArray[np.float32]:
+        """The weight that the integers stand for."""
+        return self.values.astype(np.float32) * per_channel(self.scale, self.values.ndim, self.axis)
+
+
+@dataclass(frozen=True)
+class WeightAdjustment:
+    """What to do otherwise than by default when a layer's weight is quantized.
+
+    Attributes:
+        scale: The scale of each channel, or a single one of shape ``()``; None for the default.
+        values: The integers at that scale, of the weight's shape; None for the nearest ones. A channel whose scale
+            has to grow for its bias is rounded to nearest again.
+        bias_shift: What is added to the layer's outputs, shape ``(channels,)``; None for nothing.
+        errors: The layer's square output error on the samples as a share of its output's square: by default, and
+            adjusted. None where it was not measured.
+        notes: What was asked for and cannot be done for this layer, with reasons.
+    """
+
+    scale: Vector | None = None
+    values: npt.NDArray[np.int8] | None = None
+    bias_shift: Vector | None = None
+    errors: tuple[float, float] | None = None
+    notes: tuple[Skip, ...] = ()
+
 
 def weight_scales(
     weight: Array, axis: int | None, *, reduce_range: bool = False, weight_range: str = "narrow"
@@ -135,9 +171,8 @@ def weight_scales(
     exact = weight.astype(np.float64)
     high = np.maximum(exact.max(axis=axes, initial=0.0), 0.0)
     low = np.maximum(-exact.min(axis=axes, initial=0.0), 0.0)
-    top = 63 if reduce_range else 127
-    bottom = top + 1 if weight_range == "full" else top
-    scale = np.atleast_1d(np.maximum(high / top, low / bottom))
+    first, top = weight_bounds(reduce_range=reduce_range, weight_range=weight_range)
+    scale = np.atleast_1d(np.maximum(high / top, low / -first))
     empty = scale < SCALE_FLOOR
     scale[empty] = scale.max() if scale.max() >= SCALE_FLOOR else 1.0 / top
     return (scale if axis is not None else scale[0]), int(empty.sum())
@@ -149,16 +184,25 @@ def fit_bias(scale: Vector, bias: Array, input_scale: float) -> Vector:
     return np.maximum(scale, needed if scale.ndim else needed.max(initial=0.0))
 
 
+def weight_bounds(*, reduce_range: bool, weight_range: str) -> tuple[int, int]:
+    """The smallest and the largest integer of a weight."""
+    top = 63 if reduce_range else 127
+    return (-top - 1 if weight_range == "full" else -top), top
+
+
 def quantize_weight(
     weight: Array, scale: Vector, axis: int | None, floored: int, *, reduce_range: bool, weight_range: str
 ) -> WeightParameters:
     """Round a weight to the nearest integers at given scales."""
     single = np.maximum(scale, SCALE_FLOOR).astype(np.float32)
-    shape = [-1 if a == axis else 1 for a in range(weight.ndim)] if axis is not None else []
-    top = 63 if reduce_range else 127
-    bottom = top + 1 if weight_range == "full" else top
-    steps = np.rint(weight.astype(np.float64) / single.astype(np.float64).reshape(shape))
-    return WeightParameters(np.clip(steps, -bottom, top).astype(np.int8), single, axis, floored)
+    first, last = weight_bounds(reduce_range=reduce_range, weight_range=weight_range)
+    steps = np.rint(weight.astype(np.float64) / per_channel(single.astype(np.float64), weight.ndim, axis))
+    return WeightParameters(np.clip(steps, first, last).astype(np.int8), single, axis, floored)
+
+
+def per_channel(vector: npt.NDArray[_Number], rank: int, axis: int | None) -> npt.NDArray[_Number]:
+    """One number for each channel, shaped to meet the weight; a single number as it is."""
+    return vector if axis is None else vector.reshape([-1 if a == axis else 1 for a in range(rank)])
 
 
 def quantize_bias(

@@ -14,7 +14,7 @@ from ...core.targets import Target
 from ..folding import constant
 from .absorption import absorbable, may_end_in_float
 from .costs import LAYOUT_FREE, POOLED_NS, Shape, conversion_ns, gain_ns, macs_of
-from .eligibility import ineligible, role_of
+from .eligibility import REARRANGING, ROLES, ineligible, role_of
 from .mincut import Junction, integer_side
 from .options import QuantizeOptions
 
@@ -56,18 +56,31 @@ class Placement:
             value = self.parameters_of[value]
         return value
 
+    def copied(self, nodes: Mapping[ir.Node, ir.Node], values: Mapping[ir.Value, ir.Value]) -> Placement:
+        """The same placement in a copy of the graph.
+
+        Args:
+            nodes: For each node, the one in the copy.
+            values: For each value, the one in the copy.
+        """
+        return Placement(
+            nodes=[nodes[n] for n in self.nodes],
+            absorbed={nodes[a]: nodes[b] for a, b in self.absorbed.items()},
+            values=[values[v] for v in self.values],
+            parameters_of={values[a]: values[b] for a, b in self.parameters_of.items()},
+        )
+
 
 def place(
-    model: ir.Model, target: Target, options: QuantizeOptions, shapes: Mapping[str, Shape], *, symmetric: bool
+    model: ir.Model, target: Target, options: QuantizeOptions, shapes: Mapping[str, Shape]
 ) -> Placement:
     """Decide what becomes integer.
 
     Args:
         model: A clean graph, left as it is.
-        target: Which operators have integer kernels.
+        target: Which operators have integer kernels, and the rule for zero-points.
         options: What is excluded.
         shapes: The shape of each float value on one sample.
-        symmetric: Whether activations are symmetric, which leaves nothing for a Relu to be absorbed in.
 
     Raises:
         InputError: Nothing can become integer.
@@ -76,12 +89,12 @@ def place(
     result = Placement()
     candidates = _candidates(model, target, options, shapes, result.skipped)
     if not any(role_of(node) in _PRODUCTS for node in candidates):
-        raise _nothing(result.skipped)
-    if not (symmetric and target.provider == _CPU):
-        result.absorbed = absorbable(candidates)
+        raise _nothing(result.skipped, target)
+    result.absorbed = _absorbed(candidates, target)
     result.nodes = _chosen(model, candidates, result, shapes, target, options.deployed_batch)
     if not any(role_of(node) in _PRODUCTS for node in result.nodes):
-        raise _nothing(result.skipped)
+        raise _nothing(result.skipped, target)
+    result.skipped += skipped_bodies(model)
     absorbed = {behind.name for behind in result.absorbed.values()}
     result.skipped = [skip for skip in result.skipped if skip.node not in absorbed]
     result.macs = {n.name or "": macs_of(n, shapes) for n in result.nodes if role_of(n) in _PRODUCTS}
@@ -89,11 +102,68 @@ def place(
     return result
 
 
-def _nothing(skipped: list[Skip]) -> InputError:
+def calibrated_values(
+    model: ir.Model, target: Target, options: QuantizeOptions, shapes: Mapping[str, Shape]
+) -> list[str]:
+    """Names of the values whose statistics some placement needs, whatever else is left in float.
+
+    Args:
+        model: A clean graph.
+        target: Which operators have integer kernels, and the rule for zero-points.
+        options: What is excluded in any case.
+        shapes: The shape of each float value on one sample.
+    """
+    candidates = _candidates(model, target, options, shapes, [])
+    absorbed = _absorbed(candidates, target)
+    found: dict[str, None] = {}
+    for node in candidates:
+        for value in (*activations(node), absorbed.get(node, node).outputs[0]):
+            found[same_elements(value).name or ""] = None
+    return list(found)
+
+
+def same_elements(value: ir.Value) -> ir.Value:
+    """The value whose elements, in another order or shape, are those of ``value``."""
+    producer = value.producer()
+    while producer is not None and producer.op_type in REARRANGING and producer.inputs[0] is not None:
+        if producer.inputs[0].dtype != ir.DataType.FLOAT or constant(producer.inputs[0]) is not None:
+            break
+        value = producer.inputs[0]
+        producer = value.producer()
+    return value
+
+
+def skipped_bodies(model: ir.Model) -> list[Skip]:
+    """A reason for each layer inside the graphs of If, Loop and Scan, whose values calibration does not see."""
+    outer = set(model.graph)
+    return [
+        Skip(
+            n.name or "",
+            None,
+            "in-a-body",
+            f"{n.op_type}: inside a body, whose values calibration does not see",
+        )
+        for n in ir.traversal.RecursiveGraphIterator(model.graph)
+        if n not in outer and n.op_type in ROLES and role_of(n) in _PRODUCTS
+    ]
+
+
+def _absorbed(candidates: list[ir.Node], target: Target) -> dict[ir.Node, ir.Node]:
+    """What a range that starts at zero makes superfluous; a symmetric one on the CPU starts below it."""
+    is_symmetric_cpu = target.zero_point == "symmetric" and target.provider == _CPU
+    return {} if is_symmetric_cpu else absorbable(candidates)
+
+
+def _nothing(skipped: list[Skip], target: Target) -> InputError:
     reasons = ", ".join(sorted({s.code for s in skipped})) or "no convolution and no matrix product"
+    if target.instead:
+        return InputError(
+            f"{target.name} runs no Q/DQ layer in integers: {target.reasons[0]}",
+            remedy=f"use --precision {target.instead}, --weight-only, or another --target",
+        )
     return InputError(
         f"no convolution or matrix product of the model can run in integers ({reasons})",
-        remedy="use --weight-only, another --target, or exclude less",
+        remedy="use --weight-only, --precision dynamic, another --target, or exclude less",
     )
 
 

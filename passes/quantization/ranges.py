@@ -1,6 +1,7 @@
-"""Choosing the range of an activation from its histogram.
+"""Choosing the range of an activation from its statistics.
 
 * ``minmax``: all of it.
+* ``moving-average``: the average of each sample's smallest and largest element.
 * ``percentile``: what is left when a share is cut from the tails.
 * ``entropy``: the threshold whose quantized distribution has the least Kullback-Leibler divergence from the
   original one (S. Migacz, "8-bit inference with TensorRT", GTC 2017).
@@ -11,21 +12,27 @@ Every range holds zero, and none is wider than what was seen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from ...calib_data.histograms import Histogram
+from ...calib_data.statistics import ValueStatistics
 from .options import Method
 
 Range = tuple[float, float]
 _Vector = npt.NDArray[np.float64]
 
 _ENTROPY_CANDIDATES = 128
-_MSE_STEPS = np.linspace(1.0, 0.1, 91)
+_MSE_SHARES = np.linspace(1.0, 0.1, 91)
+_EMPTY = 1e-4
+"""Stands for an empty bin in a distribution, so that divergences are finite."""
 
 
 def choose_range(
-    histogram: Histogram,
+    statistics: ValueStatistics,
     method: Method,
     *,
     percentile: float = 99.99,
@@ -35,7 +42,7 @@ def choose_range(
     """The range of an activation.
 
     Args:
-        histogram: What was seen; at least one element.
+        statistics: What was seen.
         method: How to choose.
         percentile: For ``percentile``, the share in percent that stays.
         levels: Steps between the smallest and the largest integer.
@@ -44,16 +51,18 @@ def choose_range(
     Returns:
         ``(low, high)`` with ``low <= 0 <= high``.
     """
-    seen = (min(histogram.low, 0.0), max(histogram.high, 0.0))
-    if seen == (0.0, 0.0) or method == "minmax":
+    seen = (min(statistics.low, 0.0), max(statistics.high, 0.0))
+    if seen == (0.0, 0.0):
         return seen
-    if method == "percentile":
-        chosen = _percentile(histogram, percentile, symmetric)
-    elif method == "entropy":
-        chosen = _entropy(histogram, levels)
-    else:
-        chosen = _least_squares(histogram, levels, symmetric)
-    return max(chosen[0], seen[0]), min(chosen[1], seen[1])
+    choose: dict[str, Callable[[], Range]] = {
+        "minmax": lambda: seen,
+        "moving-average": lambda: (statistics.average_low, statistics.average_high),
+        "percentile": lambda: _percentile(statistics.histogram, percentile, symmetric),
+        "entropy": lambda: _entropy(statistics.histogram, levels, seen),
+        "mse": lambda: _least_squares(statistics.histogram, levels, symmetric, seen),
+    }
+    low, high = choose[method]()
+    return max(min(low, 0.0), seen[0]), min(max(high, 0.0), seen[1])
 
 
 def quantile(histogram: Histogram, share: float) -> float:
@@ -64,8 +73,13 @@ def quantile(histogram: Histogram, share: float) -> float:
         share: In [0, 1].
     """
     edges, counts = _with_zeros(histogram)
-    cumulative = np.concatenate(([0.0], np.cumsum(counts)))
+    cumulative = _sums(counts)
     return float(np.interp(share * cumulative[-1], cumulative, edges))
+
+
+def _sums(counts: npt.NDArray[Any]) -> _Vector:
+    """What lies below each edge."""
+    return np.concatenate(([0.0], np.cumsum(counts)))
 
 
 def _with_zeros(histogram: Histogram) -> tuple[_Vector, _Vector]:
@@ -86,68 +100,87 @@ def _percentile(histogram: Histogram, percentile: float, symmetric: bool) -> Ran
     if symmetric:
         counts = np.concatenate(([histogram.zeros], _magnitudes(histogram)))
         edges = np.concatenate(([0.0], np.arange(len(counts)) * histogram.width))
-        cumulative = np.concatenate(([0.0], np.cumsum(counts)))
+        cumulative = _sums(counts)
         threshold = float(np.interp(percentile / 100 * cumulative[-1], cumulative, edges))
         return -threshold, threshold
     tail = (100.0 - percentile) / 200.0
-    return min(quantile(histogram, tail), 0.0), max(quantile(histogram, 1.0 - tail), 0.0)
+    return quantile(histogram, tail), quantile(histogram, 1.0 - tail)
 
 
-def _entropy(histogram: Histogram, levels: int) -> Range:
+def _entropy(histogram: Histogram, levels: int, seen: Range) -> Range:
     """The threshold of least divergence on the distribution of magnitudes."""
     counts = _magnitudes(histogram)
-    counts = counts[: int(np.flatnonzero(counts)[-1]) + 1]
-    steps = levels if histogram.low >= 0.0 or histogram.high <= 0.0 else (levels + 1) // 2
-    if len(counts) <= steps:
-        return histogram.low, histogram.high
+    used = np.flatnonzero(counts)
+    steps = levels if seen[0] >= 0.0 or seen[1] <= 0.0 else (levels + 1) // 2
+    if not used.size or used[-1] < steps:
+        return seen
+    counts = counts[: int(used[-1]) + 1]
     widths = np.unique(np.linspace(steps, len(counts), _ENTROPY_CANDIDATES).astype(int))
-    divergences = [_divergence(counts, int(width), steps) for width in widths]
-    threshold = float(widths[int(np.argmin(divergences))]) * histogram.width
+    threshold = float(widths[int(np.argmin(divergences(counts, widths, steps)))]) * histogram.width
     return -threshold, threshold
 
 
-def _divergence(counts: _Vector, width: int, steps: int) -> float:
-    """``KL(P || Q)``: P is the first ``width`` bins with the rest clipped into the last, Q is P in ``steps`` levels."""
-    kept = counts[:width]
-    clipped = kept.copy()
-    clipped[-1] += counts[width:].sum()
-    level = np.minimum((np.arange(width) * steps) // width, steps - 1)
-    occupied = kept > 0
-    sums = np.bincount(level, weights=kept, minlength=steps)
-    members = np.bincount(level, weights=occupied, minlength=steps)
-    spread = np.where(occupied, (sums / np.maximum(members, 1))[level], 0.0)
-    p, q = _smooth(clipped), _smooth(spread)
-    used = p > 0
-    return float(np.sum(p[used] * np.log(p[used] / q[used])))
+def divergences(counts: _Vector, widths: npt.NDArray[np.int_], steps: int) -> _Vector:
+    """``KL(P || Q)`` for each width: P is the first ``width`` bins with the rest clipped into the last, Q is P in steps.
+
+    Within a step, Q is the same in every bin that is not empty, so that sums over bins become differences of running
+    sums at the edges of the steps. An empty bin counts :data:`_EMPTY` in both.
+
+    Args:
+        counts: Elements in each bin; the last is not empty.
+        widths: How many bins stay, at least ``steps``.
+        steps: Levels that they share.
+    """
+    below, filled = _sums(counts), _sums(counts > 0)
+    logs = _sums(counts * np.log(np.maximum(counts, 1.0)))
+    last, wide = counts[widths - 1], widths[:, None]
+    clipped = below[-1] - below[widths] + last
+    # A bin ``i`` belongs to step ``i * steps // width``.
+    edges = -(-np.arange(steps + 1) * wide // steps)
+    sums, members = np.diff(below[edges], axis=1), np.diff(filled[edges], axis=1)
+    level = sums / np.maximum(members, 1.0)
+    empty = widths - filled[widths]
+    # The last bin is apart: what is clipped may fill it where it was empty.
+    arises, stays = (last == 0) & (clipped > 0), last > 0
+    total_p = below[-1] + _EMPTY * (empty - arises)
+    total_q = below[widths] + _EMPTY * empty
+    end = np.where(stays, level[:, -1], _EMPTY)
+    own = logs[widths] - last * np.log(np.maximum(last, 1.0)) + clipped * np.log(np.maximum(clipped, 1.0))
+    cross = np.sum(sums * np.log(np.where(sums > 0, level, 1.0)), axis=1)
+    cross += clipped * np.log(end) - last * np.log(np.where(stays, end, 1.0))
+    found: _Vector = (own - cross) / total_p + np.log(total_q / total_p)
+    return found
 
 
-def _smooth(counts: _Vector) -> _Vector:
-    """A distribution without empty bins, so that the divergence is finite."""
-    filled = np.where(counts > 0, counts, 1e-4)
-    normalized: _Vector = filled / filled.sum()
-    return normalized
+def _least_squares(histogram: Histogram, levels: int, symmetric: bool, seen: Range) -> Range:
+    """Of all pairs of ends, at hundredths of what was seen, the one of least mean square error.
 
-
-def _least_squares(histogram: Histogram, levels: int, symmetric: bool) -> Range:
-    """Shrink both ends together, then each alone, to the least mean square error."""
+    Rounding costs a twelfth of the squared step inside the range, clipping its squared distance outside; both come from
+    running sums of the counts and of their first two moments.
+    """
     counts, centres = histogram.counts.astype(np.float64), histogram.centres
-    used = counts > 0
-    counts, centres = counts[used], centres[used]
-    low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
+    moments = [_sums(counts * centres**power) for power in range(3)]
+    reach = max(-seen[0], seen[1])
+    lows, highs = (
+        _MSE_SHARES * (-reach if symmetric else seen[0]),
+        _MSE_SHARES * (reach if symmetric else seen[1]),
+    )
+    below = np.searchsorted(centres, lows)
+    above = np.searchsorted(centres, highs)
+    under = _square_distance([m[below] for m in moments], lows)
+    over = _square_distance([m[-1] - m[above] for m in moments], highs)
     if symmetric:
-        low, high = -max(-low, high), max(-low, high)
-    best = min(_MSE_STEPS, key=lambda s: _square_error(counts, centres, low * s, high * s, levels))
-    low, high = low * best, high * best
-    if symmetric:
-        return low, high
-    first = min(_MSE_STEPS, key=lambda s: _square_error(counts, centres, low * s, high, levels))
-    last = min(_MSE_STEPS, key=lambda s: _square_error(counts, centres, low * first, high * s, levels))
-    return low * first, high * last
+        step = (highs - lows) / levels
+        inside = moments[0][above] - moments[0][below]
+        best = int(np.argmin(under + over + inside * step * step / 12))
+        return float(lows[best]), float(highs[best])
+    step = (highs - lows[:, None]) / levels
+    inside = np.maximum(moments[0][above] - moments[0][below][:, None], 0.0)
+    error = under[:, None] + over + inside * step * step / 12
+    first, last = np.unravel_index(int(np.argmin(error)), error.shape)
+    return float(lows[first]), float(highs[last])
 
 
-def _square_error(counts: _Vector, centres: _Vector, low: float, high: float, levels: int) -> float:
-    """Rounding costs a twelfth of the squared step inside the range, clipping its squared distance outside."""
-    step = (high - low) / levels
-    outside = np.maximum(centres - high, 0.0) + np.maximum(low - centres, 0.0)
-    rounding = np.where(outside > 0.0, 0.0, step * step / 12)
-    return float(np.sum(counts * (outside**2 + rounding)))
+def _square_distance(moments: list[_Vector], end: _Vector) -> _Vector:
+    """Summed squared distance from an end of elements with the given moments (of order 0, 1 and 2)."""
+    return np.maximum(moments[2] - 2.0 * end * moments[1] + end * end * moments[0], 0.0)

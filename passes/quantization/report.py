@@ -101,6 +101,46 @@ class LayerError:
     macs: int
 
 
+@dataclass(frozen=True)
+class NodeEffect:
+    """What one node in integers does to the model's outputs, everything else in float.
+
+    Attributes:
+        node: The node.
+        op: Its operator.
+        sqnr_db: Signal to quantization noise at the outputs, in decibels.
+        noise_ratio: Noise power over signal power at the outputs.
+        macs: Multiply-accumulates of one sample; 0 for nodes without any.
+    """
+
+    node: str
+    op: str
+    sqnr_db: float
+    noise_ratio: float
+    macs: int
+
+
+@dataclass(frozen=True)
+class ToolGain:
+    """What one accuracy tool did to the error at the model's outputs.
+
+    Attributes:
+        tool: Its name.
+        before_db: Signal to noise at the outputs without it, in decibels.
+        after_db: With it.
+        kept: Whether the result has it.
+        changed: How many layers or pairs of layers it changed.
+        notes: What it left alone, with reasons.
+    """
+
+    tool: str
+    before_db: float
+    after_db: float
+    kept: bool
+    changed: int
+    notes: tuple[str, ...] = ()
+
+
 @dataclass
 class QuantizeReport(PassReport):
     """The report of static quantization; ``skipped`` names each node that stays float, with its reason.
@@ -111,9 +151,12 @@ class QuantizeReport(PassReport):
         samples: Number of calibration samples.
         fingerprint: SHA-256 of the calibration samples.
         opset: Version of the default operator set before and after.
+        widened: Whether the model came in half precision, and float32 was made of it first.
         tensors: Each quantized activation.
         weights: Each quantized weight.
         layers: The error at the output of each integer node; empty when it was not measured.
+        output_ratio: Noise power over signal power at the model's outputs; None when it was not measured.
+        tools: What each accuracy tool gained, in the order in which they were tried.
     """
 
     types: ChosenTypes | None = None
@@ -121,9 +164,12 @@ class QuantizeReport(PassReport):
     samples: int = 0
     fingerprint: str = ""
     opset: tuple[int, int] = (0, 0)
+    widened: bool = False
     tensors: list[TensorRange] = field(default_factory=list)
     weights: list[WeightRange] = field(default_factory=list)
     layers: list[LayerError] = field(default_factory=list)
+    output_ratio: float | None = None
+    tools: list[ToolGain] = field(default_factory=list)
 
 
 def rank_sensitivity(report: QuantizeReport) -> list[str]:

@@ -1,15 +1,14 @@
-"""Weight-only quantization: blocks of 4 or 8 bits along the inner axis, rounded to nearest, no samples needed.
+"""Weight-only quantization: blocks of 4 or 8 bits, activations stay float.
 
-The weight of a MatMul or Gemm becomes ``com.microsoft.MatMulNBits``: activations stay float, the weight is
-read in a quarter or an eighth of the bytes. Each output column is cut into blocks along ``K`` with a scale
-(and a zero-point) each; two 4-bit numbers share a byte, the first in the low half.
+The weight of a MatMul or Gemm becomes ``com.microsoft.MatMulNBits``, an embedding table
+``com.microsoft.GatherBlockQuantized``: they are read in a quarter or an eighth of the bytes. Rounding to nearest and
+half-quadratic rounding need no samples, GPTQ-like rounding does. Graphs inside If, Loop and Scan are entered.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Literal
 
 import numpy as np
@@ -17,17 +16,44 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnx_ir.passes.common as stock
 
-from ...core.errors import InputError, ModelError, UsageError
+from ...calib_data.collector import DEFAULT_MEMORY_BYTES, collect
+from ...calib_data.data import CalibrationData
+from ...calib_data.observers import Gram
+from ...calib_data.runner import OrtRunner, Runner
+from ...core.errors import InputError, UsageError
 from ...core.metrics import measure_graph
 from ...core.reports import Change, PassReport, Skip
-from ...core.tensors import Array
+from ...core.tensors import Array, input_specs
 from ..base import validate
 from ..cleanup import CleanupPass
-from ..folding import constant
-from .quantizer import refuse_quantized
+from ..constants import add_constant
+from ..output_error import OutputError
+from ..precision import is_narrow, to_float32
+from .blocks import BlockFormat, Blocks, quantize_blocks, restore_blocks
+from .constant_products import (
+    PRODUCTS,
+    bias_nodes,
+    graph_of,
+    is_standard,
+    matrix_of,
+    put_in_place,
+    why_no_product,
+)
+from .embeddings import LOOKUPS, is_lookup, replace_table, why_no_table
+from .gptq import round_blocks
+from .hqq import half_quadratic
+from .preparation import refuse_quantized
+from .weight_errors import WeightError, sqnr_db
 
 _DOMAIN = "com.microsoft"
-_SMALLEST_SCALE = 1e-30
+
+Rounding = Literal["nearest", "gptq", "hqq"]
+ROUNDINGS: dict[Rounding, str] = {
+    "nearest": "to the nearest integers, no samples needed",
+    "gptq": "what an input loses is taken over by the inputs that follow; needs samples",
+    "hqq": "half-quadratic zero-points, no samples needed; slow where the kernel wants integers, as on a CPU",
+}
+"""Ways to choose the integers of a weight."""
 
 
 @dataclass(frozen=True)
@@ -38,51 +64,51 @@ class WeightOnlyOptions:
         bits: Bits of a weight.
         block_size: Weights that share a scale: a power of two, at least 16.
         symmetric: Whether the zero-point is the middle for every block; otherwise each block has its own.
+        rounding: How the integers of matrix products are chosen; embedding tables are rounded to nearest.
+        embeddings: Whether embedding tables are quantized too.
         exclude: Glob patterns of node names that stay float.
         force: Whether a model that holds quantized operators already is taken.
+        batch_size: Most samples in one run.
+        memory_bytes: Cap on what is held of the layers' inputs at once.
+        error_samples: Most samples on which the error of the outputs is measured, where samples are given.
     """
 
     bits: Literal[4, 8] = 4
     block_size: int = 32
     symmetric: bool = False
+    rounding: Rounding = "nearest"
+    embeddings: bool = True
     exclude: tuple[str, ...] = ()
     force: bool = False
+    batch_size: int = 32
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
+    error_samples: int = 16
 
     def __post_init__(self) -> None:
         if self.bits not in {4, 8}:
             raise UsageError(f"{self.bits} bits are not known", remedy="choose 4 or 8")
         if self.block_size < 16 or self.block_size & (self.block_size - 1):
             raise UsageError(f"block size {self.block_size}", remedy="choose a power of two from 16 on")
+        if self.rounding not in ROUNDINGS:
+            raise UsageError(
+                f"unknown rounding {self.rounding!r}", remedy=f"choose one of {', '.join(ROUNDINGS)}"
+            )
+        if self.rounding == "hqq" and self.symmetric:
+            raise UsageError("hqq chooses zero-points, symmetric fixes them", remedy="give one of the two")
+        if self.rounding == "hqq" and self.bits != 4:
+            raise UsageError(
+                f"hqq with {self.bits} bits: the kernel takes its zero-points with 4 only",
+                remedy="choose 4 bits, or nearest or gptq",
+            )
+        if min(self.batch_size, self.memory_bytes, self.error_samples) < 1:
+            raise UsageError(
+                "batch_size, memory_bytes and error_samples are counts", remedy="give positive numbers"
+            )
 
-
-@dataclass(frozen=True)
-class Blocks:
-    """A weight of shape ``(K, N)`` in blocks along ``K``.
-
-    Attributes:
-        packed: The integers, shape ``(N, blocks, block_size * bits / 8)``.
-        scales: Shape ``(N, blocks)``, all above zero.
-        zero_points: Shape ``(N, blocks)``, one number each, not packed.
-    """
-
-    packed: npt.NDArray[np.uint8]
-    scales: npt.NDArray[np.float32]
-    zero_points: npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class BlockError:
-    """The error of one weight.
-
-    Attributes:
-        node: The node it belongs to.
-        sqnr_db: Signal to quantization noise of the weight in decibels.
-        size_bytes: Bytes of integers, scales and zero-points.
-    """
-
-    node: str
-    sqnr_db: float
-    size_bytes: int
+    @property
+    def form(self) -> BlockFormat:
+        """How weights are cut."""
+        return BlockFormat(self.bits, self.block_size, self.symmetric)
 
 
 @dataclass
@@ -91,9 +117,12 @@ class WeightOnlyReport(PassReport):
 
     Attributes:
         weights: The error of each weight.
+        output_errors: For each output, its error on the samples: the length of the difference over the length of the
+            float one; empty without samples.
     """
 
-    weights: list[BlockError] = field(default_factory=list)
+    weights: list[WeightError] = field(default_factory=list)
+    output_errors: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,175 +138,160 @@ class WeightOnlyOutcome:
     report: WeightOnlyReport
 
 
-def quantize_weights(model: ir.Model, options: WeightOnlyOptions | None = None) -> WeightOnlyOutcome:
-    """Quantize the constant weights of matrix products in blocks.
+def quantize_weights(
+    model: ir.Model,
+    options: WeightOnlyOptions | None = None,
+    data: CalibrationData | None = None,
+    runner: Runner | None = None,
+) -> WeightOnlyOutcome:
+    """Quantize the constant weights of matrix products and embedding tables in blocks.
 
     Args:
         model: Left as it is.
         options: How; the defaults if left out.
+        data: Samples for the rounding that needs them, and for the error of the outputs.
+        runner: Executes graphs; ONNX Runtime by default.
 
     Raises:
-        InputError: The model is quantized already, or has no matrix product with a constant weight.
+        UsageError: The rounding needs samples and there are none.
+        InputError: The model is quantized already, or has no matrix product or table with a constant weight.
         ModelError: A weight is not finite.
+        DataError: The samples do not fit the model, or hold NaN or infinity.
+        LimitError: The moments of a single layer do not fit the memory cap.
     """
-    options = options or WeightOnlyOptions()
+    options, runner = options or WeightOnlyOptions(), runner or OrtRunner()
+    if options.rounding == "gptq" and data is None:
+        raise UsageError("gptq rounding needs samples", remedy="add --calib DATA, or choose nearest or hqq")
     refuse_quantized(model, force=options.force)
-    result = model.clone()
-    CleanupPass()(result)
+    base = to_float32(model) if is_narrow(model) else model.clone()
+    CleanupPass()(base)
+    bound = None if data is None else data.for_model(input_specs(base))
+    result = base.clone()
     report = WeightOnlyReport("quantize-weights", before=measure_graph(model))
-    for node in list(result.graph):
-        if node.op_type not in {"MatMul", "Gemm"} or node.domain not in {"", "ai.onnx"}:
-            continue
-        reason = _why_float(node, options)
-        if reason is not None:
-            report.skipped.append(reason)
-            continue
-        report.weights.append(_replace(node, options))
-        report.applied.append(Change(node.name or "", "weight", "float32", f"int{options.bits}"))
+    products, tables = _candidates(result, options, report)
+    for node, moments in _with_moments(products, base, bound, options, runner):
+        report.weights.append(_replace(node, options, moments, report))
+    report.weights += [replace_table(node, options.form) for node in tables]
+    report.applied = [Change(e.node, "weight", "float32", f"int{options.bits}") for e in report.weights]
     if not report.applied:
-        raise InputError("no matrix product has a constant weight", remedy="use static quantization instead")
+        raise InputError(
+            "no matrix product has a constant weight, and no lookup a table",
+            remedy="use static quantization instead",
+        )
     result.opset_imports[_DOMAIN] = 1
     stock.RemoveUnusedNodesPass()(result)
     validate(result)
     report.after = measure_graph(result)
+    if bound is not None:
+        report.output_errors = OutputError(base, bound, runner, samples=options.error_samples).of(result)
     return WeightOnlyOutcome(result, report)
 
 
-def quantize_blocks(weight: Array, bits: int, block_size: int, *, symmetric: bool) -> Blocks:
-    """Round a weight to the nearest integers of its blocks.
+def _candidates(
+    model: ir.Model, options: WeightOnlyOptions, report: WeightOnlyReport
+) -> tuple[list[ir.Node], list[ir.Node]]:
+    """Matrix products and lookups to quantize; the others go into the report."""
+    products: list[ir.Node] = []
+    tables: list[ir.Node] = []
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        if is_standard(node, PRODUCTS):
+            kind, skip = products, why_no_product(node, options.exclude)
+        elif is_standard(node, LOOKUPS) and is_lookup(node):
+            kind, skip = tables, why_no_table(node, options.exclude, options.form)
+            if not options.embeddings:
+                skip = Skip(node.name or "", None, "not-asked", "embedding tables were not asked for")
+        else:
+            continue
+        if skip is None:
+            kind.append(node)
+        else:
+            report.skipped.append(skip)
+    return products, tables
 
-    Args:
-        weight: Finite numbers, shape ``(K, N)``.
-        bits: 4 or 8.
-        block_size: Weights along ``K`` that share a scale.
-        symmetric: Whether the zero-point is always the middle.
+
+_Moments = npt.NDArray[np.float64]
+
+
+def _with_moments(
+    products: list[ir.Node],
+    base: ir.Model,
+    data: CalibrationData | None,
+    options: WeightOnlyOptions,
+    runner: Runner,
+) -> Iterator[tuple[ir.Node, _Moments | None]]:
+    """Each product with the second moments of what it reads, where rounding wants them and samples reach it.
+
+    The moments of as many layers as fit the cap are collected in one run.
     """
-    rows, columns = weight.shape
-    count = -(-rows // block_size)
-    padded = np.zeros((count * block_size, columns), np.float32)
-    padded[:rows] = weight
-    blocks = padded.T.reshape(columns, count, block_size)
-    low, high = np.minimum(blocks.min(-1), 0.0), np.maximum(blocks.max(-1), 0.0)
-    top, middle = 2**bits - 1, 2 ** (bits - 1)
-    own = np.maximum(-low / middle, high / (middle - 1))
-    scales = own if symmetric else (high - low) / np.float32(top)
-    scales = np.where(scales < _SMALLEST_SCALE, 1.0, scales).astype(np.float32)
-    zeros = np.full(scales.shape, middle) if symmetric else np.clip(np.rint(-low / scales), 0, top)
-    steps = np.floor(blocks / scales[..., None] + zeros[..., None].astype(np.float32) + 0.5)
-    integers = np.clip(steps, 0, top).astype(np.uint8)
-    return Blocks(_pack(integers, bits), scales, zeros.astype(np.uint8))
-
-
-def restore_blocks(blocks: Blocks, rows: int, bits: int) -> npt.NDArray[np.float32]:
-    """The weight that the blocks stand for, shape ``(rows, N)``."""
-    integers = _unpack(blocks.packed, bits).astype(np.float32)
-    values = (integers - blocks.zero_points[..., None]) * blocks.scales[..., None]
-    restored: npt.NDArray[np.float32] = values.reshape(len(values), -1).T[:rows]
-    return restored
-
-
-def _pack(integers: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
-    """Two 4-bit numbers to a byte along the last axis, the first in the low half; an odd end is filled with 8."""
-    if bits == 8:
-        return integers
-    if integers.shape[-1] % 2:
-        integers = np.concatenate([integers, np.full((*integers.shape[:-1], 1), 8, np.uint8)], axis=-1)
-    return np.asarray(integers[..., 0::2] | (integers[..., 1::2] << 4), np.uint8)
-
-
-def _unpack(packed: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
-    if bits == 8:
-        return packed
-    return np.stack([packed & 15, packed >> 4], axis=-1).reshape(*packed.shape[:-1], -1)
-
-
-def _why_float(node: ir.Node, options: WeightOnlyOptions) -> Skip | None:
-    name, weight = node.name or "", constant(node.inputs[1])
-    if any(fnmatchcase(name, pattern) for pattern in options.exclude):
-        return Skip(name, None, "excluded", "excluded by the user")
-    if weight is None or weight.ndim != 2 or weight.dtype != np.float32:
-        return Skip(name, None, "constant", "its weight is not a constant float32 matrix")
-    if node.attributes.get_int("transA", 0):
-        return Skip(name, None, "transposed", "its activation is transposed")
-    if not np.isfinite(weight).all():
-        raise ModelError(
-            f"initializer {node.inputs[1].name!r} holds NaN or infinity",  # type: ignore[union-attr]
-            remedy="repair the weights, or keep the node float with --exclude",
+    inside = {v.name for v in base.graph.inputs} | {v.name for n in base.graph for v in n.outputs}
+    wanted: dict[str, list[ir.Node]] = {}
+    for node in products:
+        name = node.inputs[0].name if node.inputs[0] is not None else None
+        if options.rounding == "gptq" and data is not None and name in inside:
+            wanted.setdefault(name or "", []).append(node)
+        else:
+            yield node, None
+    while wanted and data is not None:
+        part: dict[str, Gram] = {}
+        room = options.memory_bytes // 2
+        for name, nodes in wanted.items():
+            room -= 8 * matrix_of(nodes[0]).shape[0] ** 2
+            if part and room < 0:
+                break
+            part[name] = Gram(axis=-1)
+        collect(
+            base,
+            data,
+            {name: [gram] for name, gram in part.items()},
+            runner=runner,
+            batch_size=options.batch_size,
+            memory_bytes=options.memory_bytes,
         )
-    return None
+        for name, gram in part.items():
+            yield from ((node, gram.second_moment) for node in wanted.pop(name))
 
 
-def _replace(node: ir.Node, options: WeightOnlyOptions) -> BlockError:
+def _replace(
+    node: ir.Node, options: WeightOnlyOptions, moments: _Moments | None, report: WeightOnlyReport
+) -> WeightError:
     """Put MatMulNBits, and an Add for a Gemm's bias, in the place of a node."""
-    graph, weight = node.graph, _weight(node)
-    assert isinstance(graph, ir.Graph)
-    blocks = quantize_blocks(weight, options.bits, options.block_size, symmetric=options.symmetric)
-    inputs = [node.inputs[0], *_initializers(graph, node, blocks, options)]
+    weight = matrix_of(node)
+    blocks, rounding, gain = _rounded(weight, options, moments)
+    if rounding != options.rounding:
+        text = "rounded to nearest: samples do not reach into the graph that it stands in"
+        report.skipped.append(Skip(node.name or "", None, "inner-graph", text))
+    weight_name = node.inputs[1].name if node.inputs[1] is not None else ""
+    arrays = blocks.stored(options.form)
+    parts = [
+        add_constant(graph_of(node), f"{node.name}.{weight_name}_{part}", array)
+        for part, array in arrays.items()
+    ]
     sizes = {
         "K": weight.shape[0],
         "N": weight.shape[1],
         "bits": options.bits,
         "block_size": options.block_size,
     }
-    product = ir.node("MatMulNBits", inputs, attributes=sizes, domain=_DOMAIN, version=1, name=node.name)
-    nodes = [product, *_bias(graph, node, product)]
-    old, new = node.outputs[0], nodes[-1].outputs[0]
-    name, new.type, new.shape = old.name, old.type, old.shape
-    graph.insert_before(node, nodes)
-    ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
-    new.name = name
-    if product.outputs[0] is not new:
-        product.outputs[0].name = f"{name}_product"
-    error = weight - restore_blocks(blocks, len(weight), options.bits)
-    ratio = float(np.sum(np.square(weight), dtype=np.float64) / max(np.sum(np.square(error)), 1e-30))
-    size = (
-        blocks.packed.nbytes + blocks.scales.nbytes + (0 if options.symmetric else blocks.zero_points.nbytes)
+    product = ir.node(
+        "MatMulNBits",
+        [node.inputs[0], *parts],
+        attributes=sizes,
+        domain=_DOMAIN,
+        version=1,
+        name=node.name,
     )
-    return BlockError(node.name or "", 10 * math.log10(max(ratio, 1e-30)), size)
+    put_in_place(node, [product, *bias_nodes(node, product.outputs[0])])
+    error = sqnr_db(weight, restore_blocks(blocks, len(weight), options.bits))
+    return WeightError(product.name or "", error, blocks.nbytes(options.form), rounding, gain)
 
 
-def _weight(node: ir.Node) -> Array:
-    """The weight as ``(K, N)``, with a Gemm's ``alpha`` in it."""
-    weight = constant(node.inputs[1])
-    assert weight is not None
-    if node.op_type == "MatMul":
-        return weight
-    turned = weight.T if node.attributes.get_int("transB", 0) else weight
-    scaled: Array = turned * np.float32(node.attributes.get_float("alpha", 1.0))
-    return scaled
-
-
-def _initializers(
-    graph: ir.Graph, node: ir.Node, blocks: Blocks, options: WeightOnlyOptions
-) -> list[ir.Value]:
-    name = node.inputs[1].name if node.inputs[1] is not None else node.name
-    arrays: dict[str, Array] = {"packed": blocks.packed, "scales": blocks.scales}
-    if not options.symmetric:
-        arrays["zero_points"] = _pack(blocks.zero_points, options.bits)
-    return [_initializer(graph, f"{node.name}.{name}_{part}", array) for part, array in arrays.items()]
-
-
-def _bias(graph: ir.Graph, node: ir.Node, product: ir.Node) -> list[ir.Node]:
-    if node.op_type == "MatMul" or len(node.inputs) < 3 or node.inputs[2] is None:
-        return []
-    bias, beta = node.inputs[2], node.attributes.get_float("beta", 1.0)
-    array = constant(bias)
-    if beta != 1.0 and array is not None:
-        bias = _initializer(graph, f"{node.name}.{bias.name}_scaled", array * np.float32(beta))
-    elif beta != 1.0:
-        raise ModelError(
-            f"{node.name!r} scales a bias that is computed", remedy="keep the node float with --exclude"
-        )
-    return [ir.node("Add", [product.outputs[0], bias], name=f"{node.name}_bias")]
-
-
-def _initializer(graph: ir.Graph, name: str, array: Array) -> ir.Value:
-    while name in graph.initializers:
-        name += "_"
-    tensor = ir.tensor(array, name=name)
-    value = ir.Value(
-        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
-    )
-    graph.register_initializer(value)
-    return value
+def _rounded(
+    weight: Array, options: WeightOnlyOptions, moments: _Moments | None
+) -> tuple[Blocks, Rounding, float | None]:
+    """The blocks, how they were rounded, and what that gained on the samples."""
+    if options.rounding == "hqq":
+        return half_quadratic(weight, options.form), "hqq", None
+    if moments is None:
+        return quantize_blocks(weight, options.form), "nearest", None
+    blocks, gain = round_blocks(weight, moments, options.form)
+    return blocks, "gptq", gain

@@ -29,6 +29,12 @@ def _normal(*shape, seed=0, scale=0.1):
     return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)
 
 
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory, monkeypatch):
+    """What is kept between runs is kept between tests too, but not in the user's folder."""
+    monkeypatch.setenv("SARDONYX_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def network():
     """Make a model from a graph's text and its weights."""

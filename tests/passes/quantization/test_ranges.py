@@ -2,23 +2,24 @@
 
 import numpy as np
 import pytest
-from sardonyx.calib_data.histograms import Histogram
-from sardonyx.passes.quantization.ranges import choose_range, quantile
+from sardonyx.calib_data.statistics import ValueObserver
+from sardonyx.passes.quantization.options import METHODS
+from sardonyx.passes.quantization.ranges import choose_range, divergences, quantile
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.standard_normal(400_000)
 
 
 def seen(values):
-    histogram = Histogram()
-    for part in np.array_split(np.asarray(values, np.float64), 5):
-        histogram.update(part)
-    return histogram
+    observer = ValueObserver("v")
+    for batch, part in enumerate(np.array_split(np.asarray(values, np.float64), 5)):
+        observer.update(part, 1, batch)
+    return observer.statistics()
 
 
 @pytest.mark.parametrize("share", [0.001, 0.25, 0.5, 0.9, 0.9999])
 def test_quantiles_are_those_of_numpy(share):
-    assert quantile(seen(NORMAL), share) == pytest.approx(np.quantile(NORMAL, share), abs=2e-2)
+    assert quantile(seen(NORMAL).histogram, share) == pytest.approx(np.quantile(NORMAL, share), abs=2e-2)
 
 
 @pytest.mark.parametrize("percentile", [99.0, 99.9, 99.99])
@@ -72,6 +73,63 @@ def test_least_squares_beats_the_whole_range():
 def test_uniform_values_are_not_clipped_by_mse():
     low, high = choose_range(seen(RNG.uniform(-1, 1, 100_000)), "mse")
     assert (low, high) == pytest.approx((-1, 1), abs=0.03)
+
+
+def test_moving_average_is_within_what_was_seen():
+    low, high = choose_range(seen(NORMAL), "moving-average")
+    assert NORMAL.min() < low < -4.0
+    assert 4.0 < high < NORMAL.max()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("level", [2.5, -2.5, 1e-30])
+def test_a_constant_keeps_its_value(method, level):
+    found = choose_range(seen(np.full(50, level)), method)
+    assert found == pytest.approx((min(level, 0.0), max(level, 0.0)), rel=1e-2)
+
+
+def divergence(counts, width, steps):
+    """The divergence written out: P clipped into its last bin, Q one level for all bins of a step that are not empty."""
+    p, kept = counts[:width].astype(float), counts[:width] > 0
+    p[-1] += counts[width:].sum()
+    step = np.arange(width) * steps // width
+    q = np.array(
+        [counts[:width][(step == s) & kept].mean() if k else 0.0 for s, k in zip(step, kept, strict=True)]
+    )
+    p, q = (np.where(d > 0, d, 1e-4) for d in (p, q))
+    p, q = p / p.sum(), q / q.sum()
+    return np.sum(p * np.log(p / q))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
+def test_divergences_are_those_of_the_definition(share):
+    counts = RNG.poisson(np.linspace(30, 0.5, 200)) * (RNG.random(200) >= share)
+    counts[-1] = 1
+    widths = np.array([16, 17, 40, 150, 199, 200])
+    expected = [divergence(counts, width, 16) for width in widths]
+    assert divergences(counts.astype(float), widths, 16) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_least_squares_finds_what_a_search_finds(symmetric):
+    values = np.append(RNG.standard_normal(20_000), [9.0, -5.0])
+    low, high = choose_range(seen(values), "mse", levels=31, symmetric=symmetric)
+
+    def error(first, last):
+        step = (last - first) / 31
+        outside = np.maximum(values - last, 0) + np.maximum(first - values, 0)
+        return np.sum(outside**2 + np.where(outside > 0, 0, step**2 / 12))
+
+    shares = np.linspace(0.1, 1.0, 19)
+    tried = (
+        [(-9 * s, 9 * s) for s in shares] if symmetric else [(-5 * s, 9 * t) for s in shares for t in shares]
+    )
+    assert error(low, high) <= min(error(*ends) for ends in tried) * 1.001
+
+
+def test_an_unknown_method():
+    with pytest.raises(KeyError):
+        choose_range(seen(NORMAL), "widest")
 
 
 def test_constant_zero_has_an_empty_range():

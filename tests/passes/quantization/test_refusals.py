@@ -44,8 +44,9 @@ def test_nothing_to_quantize_is_refused(network, cpu):
 
 
 def test_a_target_without_integer_kernels_is_refused(cnn, images):
-    with pytest.raises(InputError, match="no-integer-kernel"):
+    with pytest.raises(InputError, match="cuda runs no Q/DQ layer") as caught:
         quantize(cnn, images, target=get_target("cuda"))
+    assert "--precision float16" in caught.value.remedy
 
 
 def test_excluding_everything_is_refused(cnn, images, cpu):
@@ -53,13 +54,14 @@ def test_excluding_everything_is_refused(cnn, images, cpu):
         quantize(cnn, images, QuantizeOptions(exclude=("*",)), target=cpu)
 
 
-def test_half_precision_is_refused(network, normal, cpu):
+def test_half_precision_becomes_float32_first(network, normal, cpu):
     model = network(
         "g (float16[N,4] x) => (float16[N,4] y) { y = MatMul(x, w) }", {"w": normal(4, 4).astype("f2")}
     )
-    data = CalibrationData.from_arrays({"x": np.ones((2, 4), np.float16)})
-    with pytest.raises(ModelError, match="float32"):
-        quantize(model, data, target=cpu)
+    data = CalibrationData.from_arrays({"x": normal(2, 4, scale=1.0).astype(np.float16)})
+    result = quantize(model, data, target=cpu)
+    assert result.report.widened
+    assert result.model.graph.outputs[0].dtype == model.graph.outputs[0].dtype
 
 
 def test_the_memory_cap_is_kept(cnn, images, cpu):
@@ -75,6 +77,8 @@ def test_the_memory_cap_is_kept(cnn, images, cpu):
         {"percentile": 101.0},
         {"weight_range": "half"},
         {"batch_size": 0},
+        {"tools": ("polish",)},
+        {"activation_type": "int4"},
     ],
 )
 def test_options_are_checked(wrong):

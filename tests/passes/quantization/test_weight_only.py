@@ -9,7 +9,7 @@ from onnxruntime.quantization.matmul_nbits_quantizer import (
 from sardonyx.calib_data.runner import OrtRunner
 from sardonyx.core.errors import InputError, ModelError, UsageError
 from sardonyx.passes.quantization import WeightOnlyOptions, quantize_weights
-from sardonyx.passes.quantization.weight_only import _pack, quantize_blocks, restore_blocks
+from sardonyx.passes.quantization.blocks import BlockFormat, pack, quantize_blocks, restore_blocks
 
 
 @pytest.mark.parametrize("bits", [4, 8])
@@ -19,10 +19,10 @@ def test_blocks_are_those_of_onnxruntime(normal, bits, block, rows):
     weight = normal(rows, 24)
     config = DefaultWeightOnlyQuantConfig(block_size=block, is_symmetric=False, bits=bits)
     packed, scales, zeros = DefaultWeightOnlyQuantizer(config).qbits_block_quant(weight)
-    blocks = quantize_blocks(weight, bits, block, symmetric=False)
+    blocks = quantize_blocks(weight, BlockFormat(bits, block))
     np.testing.assert_array_equal(blocks.packed, packed)
     np.testing.assert_array_equal(blocks.scales, scales)
-    np.testing.assert_array_equal(_pack(blocks.zero_points, bits), zeros)
+    np.testing.assert_array_equal(pack(blocks.zero_points, bits), zeros)
 
 
 @pytest.mark.parametrize("bits", [4, 8])
@@ -30,14 +30,14 @@ def test_blocks_are_those_of_onnxruntime(normal, bits, block, rows):
 @pytest.mark.parametrize("rows", [31, 96])
 def test_the_error_is_about_half_a_step(normal, bits, symmetric, rows):
     weight = normal(rows, 6)
-    blocks = quantize_blocks(weight, bits, 32, symmetric=symmetric)
+    blocks = quantize_blocks(weight, BlockFormat(bits, 32, symmetric))
     steps = np.repeat(blocks.scales, 32, axis=1).T[:rows]
     assert (np.abs(restore_blocks(blocks, rows, bits) - weight) <= steps * 1.001).all()
     assert (blocks.scales > 0).all()
 
 
 def test_zeros_are_exact():
-    blocks = quantize_blocks(np.zeros((64, 3), np.float32), 4, 32, symmetric=False)
+    blocks = quantize_blocks(np.zeros((64, 3), np.float32), BlockFormat(4, 32))
     assert not restore_blocks(blocks, 64, 4).any()
 
 

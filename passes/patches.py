@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from ...core.tensors import Array
+from ..core.tensors import Array
 
 Index = npt.NDArray[np.int64]
 
@@ -68,6 +68,11 @@ class Window:
             small = total // 2
             found.append((small, total - small) if self.pads_late else (total - small, small))
         return found
+
+    def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
+        """The spatial size of the output for an input of this spatial size."""
+        axes = zip(size, self.padding(size), self.kernel, self.strides, self.dilations, strict=True)
+        return tuple((n + sum(pad) - (k - 1) * d - 1) // s + 1 for n, pad, k, s, d in axes)
 
 
 def patches(array: Array, window: Window, positions: tuple[Index, ...]) -> npt.NDArray[np.float32]:

@@ -1,0 +1,199 @@
+"""What each node alone does to the outputs: one float graph with a switch before each node, run once a switch.
+
+A node whose switch is on reads its inputs and its weight rounded as the quantized model has them, and hands on its
+output rounded; all other nodes compute in float. So a node is judged by what it does to the model's outputs and not
+by the noise at its own, and a node behind a bad one is not blamed for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx_ir as ir
+
+from ...calib_data.data import CalibrationData
+from ...calib_data.runner import Runner
+from ...core.tensors import Array, Feed
+from .fidelity import decibels, float_outputs
+from .insertion import NUMPY_TYPES
+from .parameters import ActivationParameters, WeightParameters
+from .placement import Placement, activations
+from .quantizer import Trace
+from .report import NodeEffect
+
+_QUIET = 1e-30
+
+
+def node_effects(
+    trace: Trace, samples: CalibrationData, runner: Runner, *, batch_size: int = 32
+) -> list[NodeEffect]:
+    """The effect of each integer node alone on the model's outputs, worst first.
+
+    Args:
+        trace: What quantization decided.
+        samples: The samples to measure on.
+        runner: Executes the graph.
+        batch_size: Most samples in one run.
+
+    Returns:
+        An entry for each integer node; where two do the same, the one with fewer multiply-accumulates first, because
+        keeping it float costs less speed.
+    """
+    switched, flags = _switchboard(trace)
+    outputs = float_outputs(trace.model)
+    noise = np.zeros((len(flags), len(outputs)))
+    signal = np.zeros(len(outputs))
+    runs = runner.run(switched, _feeds(samples, flags, batch_size), outputs, optimize=True)
+    for exact in runs:  # each batch comes once with all switches off, then once for each switch
+        signal += [_power(exact[name]) for name in outputs]
+        for index in range(len(flags)):
+            rounded = next(runs)
+            noise[index] += [_power(exact[name] - rounded[name]) for name in outputs]
+    ratios = (noise / np.maximum(signal, _QUIET)).mean(axis=1) if outputs else noise.sum(axis=1)
+    macs = trace.placement.macs
+    found = [
+        NodeEffect(node.name or "", node.op_type, decibels(ratio), float(ratio), macs.get(node.name or "", 0))
+        for node, ratio in zip(trace.placement.nodes, ratios, strict=True)
+    ]
+    return sorted(found, key=lambda effect: (-effect.noise_ratio, effect.macs, effect.node))
+
+
+def _power(array: Array) -> float:
+    flat = array.astype(np.float64).ravel()
+    return float(flat @ flat)
+
+
+def _feeds(samples: CalibrationData, flags: list[str], batch_size: int) -> Iterator[Feed]:
+    """Each batch with all switches off, and then with each one on."""
+    for feed in samples.batches(samples.batch_size_for(batch_size)):
+        for chosen in (None, *flags):
+            yield {**feed, **{flag: np.asarray(flag == chosen) for flag in flags}}
+
+
+def _switchboard(trace: Trace) -> tuple[ir.Model, list[str]]:
+    """A copy of the float graph with a switch for each integer node; with the switches' names, in that order."""
+    model = trace.model.clone()
+    nodes = dict(zip(trace.model.graph, model.graph, strict=True))
+    values = dict(zip(trace.model.graph.inputs, model.graph.inputs, strict=True))
+    for one, other in nodes.items():
+        values |= dict(zip(one.outputs, other.outputs, strict=True))
+    placement = trace.placement.copied(nodes, values)
+    parameters = {values[value]: found for value, found in trace.parameters.items()}
+    board = _Board(model.graph, placement, parameters)
+    for node in placement.nodes:
+        board.add(node, trace.written.weights.get(node.name or ""))
+    return model, board.flags
+
+
+class _Board:
+    """Writes switches into a graph.
+
+    Args:
+        graph: Changed in place.
+        placement: What may be rounded, in the graph's own nodes and values.
+        parameters: Scale and zero-point of each value that is quantized.
+    """
+
+    def __init__(
+        self, graph: ir.Graph, placement: Placement, parameters: dict[ir.Value, ActivationParameters]
+    ) -> None:
+        self.graph = graph
+        self.placement = placement
+        self.parameters = parameters
+        self.flags: list[str] = []
+        self._inputs = {node: self._quantized_inputs(node) for node in placement.nodes}
+        self._rounded: dict[ir.Value, ir.Value] = {}
+        self._count = 0
+
+    def add(self, node: ir.Node, weight: WeightParameters | None) -> None:
+        """Put a switch before and behind one node."""
+        flag = ir.Value(name=f"switch_{len(self.flags)}__", type=ir.TensorType(ir.DataType.BOOL))
+        flag.shape = ir.Shape([])
+        self.graph.inputs.append(flag)
+        self.flags.append(flag.name or "")
+        for index, found in self._inputs[node].items():
+            exact = node.inputs[index]
+            assert exact is not None
+            rounded = self._round(exact, found)
+            node.replace_input_with(index, self._choose(flag, rounded, exact, node))
+        if weight is not None and node.inputs[1] is not None:
+            rounded = self._constant(_restored(node, weight))
+            node.replace_input_with(1, self._choose(flag, rounded, node.inputs[1], node))
+        output = self.placement.absorbed.get(node, node).outputs[0]
+        if output in self.parameters:
+            self._switch_output(flag, output)
+
+    def _quantized_inputs(self, node: ir.Node) -> dict[int, ActivationParameters]:
+        """Which inputs of a node are quantized activations, and how; read before any switch stands there."""
+        read = activations(node)
+        return {
+            index: self.parameters[value]
+            for index, value in enumerate(node.inputs)
+            if value in read and value in self.parameters
+        }
+
+    def _switch_output(self, flag: ir.Value, output: ir.Value) -> None:
+        uses = list(output.uses())
+        is_result, name, producer = output.is_graph_output(), output.name, output.producer()
+        assert producer is not None
+        if is_result:
+            output.name = f"{name}__exact"
+        rounded = self._round(output, self.parameters[output])
+        last = rounded.producer()
+        assert last is not None
+        chosen = self._node("Where", [flag, rounded, output], output.dtype)
+        self.graph.insert_after(last, chosen)
+        result = chosen.outputs[0]
+        result.shape, result.type = output.shape, output.type
+        for use in uses:
+            use.node.replace_input_with(use.idx, result)
+        if is_result:
+            result.name = name
+            for index, value in enumerate(self.graph.outputs):
+                if value is output:
+                    self.graph.outputs[index] = result
+
+    def _round(self, exact: ir.Value, found: ActivationParameters) -> ir.Value:
+        """A value through a Q/DQ pair right behind its producer; one pair serves all its readers."""
+        if exact in self._rounded:
+            return self._rounded[exact]
+        scale = self._constant(np.asarray(found.scale, np.float32))
+        zero = self._constant(np.asarray(found.zero_point, NUMPY_TYPES[found.int_type]))
+        quantized = self._node("QuantizeLinear", [exact, scale, zero], zero.dtype)
+        restored = self._node("DequantizeLinear", [quantized.outputs[0], scale, zero], ir.DataType.FLOAT)
+        producer = exact.producer()
+        if producer is None:
+            self.graph.insert_before(self.graph[0], [quantized, restored])
+        else:
+            self.graph.insert_after(producer, [quantized, restored])
+        self._rounded[exact] = restored.outputs[0]
+        return restored.outputs[0]
+
+    def _choose(self, flag: ir.Value, rounded: ir.Value, exact: ir.Value, before: ir.Node) -> ir.Value:
+        node = self._node("Where", [flag, rounded, exact], ir.DataType.FLOAT)
+        self.graph.insert_before(before, node)
+        return node.outputs[0]
+
+    def _node(self, op: str, inputs: list[ir.Value], dtype: ir.DataType | None) -> ir.Node:
+        self._count += 1
+        output = ir.Value(name=f"switched_{self._count}__", type=ir.TensorType(dtype or ir.DataType.FLOAT))
+        return ir.node(op, inputs, outputs=[output], name=f"switch_node_{self._count}__")
+
+    def _constant(self, array: Array) -> ir.Value:
+        self._count += 1
+        tensor = ir.tensor(array, name=f"switched_{self._count}__")
+        value = ir.Value(name=tensor.name, type=ir.TensorType(tensor.dtype), const_value=tensor)
+        value.shape = ir.Shape(array.shape)
+        self.graph.register_initializer(value)
+        return value
+
+
+def _restored(node: ir.Node, weight: WeightParameters) -> Array:
+    """The weight that the integers stand for, without the ``alpha`` that a Gemm still has in float."""
+    shape = (
+        [-1 if a == weight.axis else 1 for a in range(weight.values.ndim)] if weight.axis is not None else []
+    )
+    alpha = node.attributes.get_float("alpha", 1.0) if node.op_type == "Gemm" else 1.0
+    restored: Array = weight.values.astype(np.float32) * weight.scale.reshape(shape) / np.float32(alpha)
+    return restored

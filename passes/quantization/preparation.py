@@ -1,0 +1,94 @@
+"""A float model made ready for Q/DQ: clean, in float32, at an opset that Q/DQ can be written in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ...calib_data.data import CalibrationData
+from ...calib_data.runner import Runner
+from ...core.errors import InputError
+from ..cleanup import CleanupPass
+from ..precision import is_narrow, to_float32
+from .affine import join_biases, postpone_normalizations
+from .costs import Shape
+from .fidelity import sample_shapes_of
+from .opset import raise_opset
+
+QUANTIZED_OPS = frozenset(
+    {
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "ConvInteger",
+        "MatMulInteger",
+        "MatMulNBits",
+        "DynamicQuantizeLSTM",
+        "DynamicQuantizeMatMul",
+        "GatherBlockQuantized",
+        "MatMulIntegerToFloat",
+        "QAttention",
+        "QGemm",
+    }
+)
+"""Operators by which a model is known to be quantized, besides all whose names start with ``QLinear``."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A float model ready for Q/DQ.
+
+    Attributes:
+        model: The model.
+        shapes: The shape of each float value of its main graph on one sample.
+        opset: Version of the default operator set before and after.
+        widened: Whether its weights were half precision, and float32 was made of them.
+    """
+
+    model: ir.Model
+    shapes: Mapping[str, Shape]
+    opset: tuple[int, int]
+    widened: bool
+
+
+def prepare(model: ir.Model, opset: int, data: CalibrationData, runner: Runner) -> Prepared:
+    """A clean float32 copy of a model, at least at an opset.
+
+    Args:
+        model: Left as it is.
+        opset: The opset needed.
+        data: Samples for the model's inputs.
+        runner: Executes graphs.
+
+    Raises:
+        ModelError: A value cannot be made float32, or the opset cannot be raised.
+    """
+    widened = is_narrow(model)
+    base = to_float32(model) if widened else model.clone()
+    CleanupPass()(base)
+    before = base.opset_imports.get("", 0)
+    base = raise_opset(base, opset, data, runner)
+    if base.opset_imports.get("", 0) != before:
+        CleanupPass()(base)
+    postpone_normalizations(base)
+    join_biases(base, sample_shapes_of(base, data, runner))
+    shapes = sample_shapes_of(base, data, runner)
+    return Prepared(base, shapes, (before, base.opset_imports.get("", 0)), widened)
+
+
+def refuse_quantized(model: ir.Model, *, force: bool) -> None:
+    """Refuse a model that holds quantized operators already.
+
+    Raises:
+        InputError: It does, and ``force`` is not set.
+    """
+    if force:
+        return
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        if node.op_type in QUANTIZED_OPS or node.op_type.startswith("QLinear"):
+            raise InputError(
+                f"the model is quantized already ({node.op_type} {node.name!r})",
+                remedy="quantize the float model, or take this one as it is with --force",
+            )

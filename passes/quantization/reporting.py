@@ -1,0 +1,89 @@
+"""Writing the report of one quantization from what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx_ir as ir
+
+from ...calib_data.statistics import ValueStatistics
+from ...core.reports import Change
+from ...core.targets import Target
+from .insertion import Written
+from .options import QuantizeOptions
+from .parameters import ActivationParameters
+from .placement import Placement, same_elements
+from .report import ChosenTypes, QuantizeReport, TensorRange, WeightRange
+
+
+def describe(
+    placement: Placement,
+    parameters: Mapping[ir.Value, ActivationParameters],
+    seen: Mapping[str, ValueStatistics],
+    written: Written,
+    target: Target,
+    options: QuantizeOptions,
+) -> QuantizeReport:
+    """The report, but for errors and sizes, which take a run.
+
+    Args:
+        placement: What became integer.
+        parameters: Scale and zero-point of each quantized value.
+        seen: What the samples held.
+        written: What was written.
+        target: The hardware, as the user wants it used.
+        options: What was asked for.
+    """
+    report = QuantizeReport("quantize", skipped=placement.skipped, method=options.method)
+    report.types = _types(target, options)
+    report.applied = [
+        Change(n.name or "", n.op_type, "float32", f"{target.activation_type} x {target.weight_type}")
+        for n in placement.nodes
+    ]
+    report.tensors = [_tensor(value, placement, parameters[value], seen) for value in placement.values]
+    for node, weight in written.weights.items():
+        low, high = float(weight.scale.min()), float(weight.scale.max())
+        widened = node in written.widened
+        report.weights.append(WeightRange(node, weight.axis, low, high, weight.floored, widened))
+    report.details = {
+        "integer_nodes": len(placement.nodes),
+        "float_nodes": len(placement.skipped),
+        "integer_macs": sum(placement.macs.values()),
+        "expected_faster": placement.pays,
+        "constant_tensors": [t.value for t in report.tensors if t.constant],
+    }
+    return report
+
+
+def _tensor(
+    value: ir.Value,
+    placement: Placement,
+    used: ActivationParameters,
+    seen: Mapping[str, ValueStatistics],
+) -> TensorRange:
+    root = placement.root(value)
+    found = seen[same_elements(root).name or ""]
+    return TensorRange(
+        value.name or "",
+        found.low,
+        found.high,
+        used.low,
+        used.high,
+        used.scale,
+        used.zero_point,
+        None if root is value else root.name,
+        used.constant,
+    )
+
+
+def _types(target: Target, options: QuantizeOptions) -> ChosenTypes:
+    return ChosenTypes(
+        target=target.name,
+        activation=target.activation_type,
+        weight=target.weight_type,
+        bias="int32" if target.quantized_bias else "float32",
+        zero_point=target.zero_point,
+        per_channel=options.per_channel,
+        weight_bits=7 if target.reduce_range else 8,
+        reasons=target.reasons,
+    )
