@@ -14,7 +14,34 @@ Output = Annotated[Path, typer.Option("-o", "--output", help="The .onnx file to 
 Calib = Annotated[str | None, typer.Option(metavar="DATA", help=DATA_HELP)]
 Method = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Range of activations: minmax, percentile, entropy or mse."),
+    typer.Option(
+        metavar="NAME", help="Range of activations: minmax, moving-average, percentile, entropy or mse."
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="int8 (from samples), dynamic (int8), float16, or mixed float16 and float32."
+    ),
+]
+Activations = Annotated[
+    str | None,
+    typer.Option(metavar="TYPE", help="uint8, int8, uint16 or int16; by default as the target likes."),
+]
+Textbook = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RANGE", help="Symmetric int8 as it is taught, in [-127, 127] (narrow) or [-128, 127] (full)."
+    ),
+]
+Tools = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tool", metavar="NAME", help="Try equalize, smooth, mse-weights, round or correct-bias; repeatable."
+    ),
+]
+Rounding = Annotated[
+    str | None, typer.Option(metavar="NAME", help="How --weight-only rounds: nearest, gptq or hqq.")
 ]
 Symmetric = Annotated[
     bool | None,
@@ -50,7 +77,11 @@ def quantize(
     output: Output,
     calib: Calib = None,
     target: Target = "auto",
+    precision: Precision = None,
     method: Method = None,
+    activations: Activations = None,
+    textbook: Textbook = None,
+    tools: Tools = None,
     symmetric: Symmetric = None,
     per_channel: PerChannel = None,
     max_drop: MaxDrop = None,
@@ -60,6 +91,7 @@ def quantize(
     batch: Batch = 1,
     weight_only: WeightOnly = None,
     block: Block = None,
+    rounding: Rounding = None,
     exclude: Exclude = None,
     root: Root = None,
     preprocess: Preprocess = None,
@@ -81,7 +113,11 @@ def quantize(
     result = run_quantize(
         original,
         data,
+        precision=precision,
         method=method,
+        activations=activations,
+        textbook=textbook,
+        tools=tools or (),
         symmetric=symmetric,
         per_channel=per_channel,
         exclude=exclude or (),
@@ -93,6 +129,7 @@ def quantize(
         batch=batch,
         weight_only=weight_only,
         block=block,
+        rounding=rounding,
         force=flags.force,
         seed=flags.seed_or_zero,
         threads=threads,

@@ -10,7 +10,7 @@ from functools import cached_property
 from ..calib_data import CalibrationData
 from ..core import ModelArtifact
 from ..core.errors import ExpectationError, UsageError
-from ..passes.quantization import QuantizeReport, rank_sensitivity
+from ..passes.quantization import QuantizeReport
 from ..runtime import Accuracy, NodePlacement, evaluate
 from .monitor import Monitor
 
@@ -101,16 +101,22 @@ class Judge:
 
 
 def search_drop(
-    judge: Judge, attempt: Callable[[Sequence[str]], Candidate], *, max_drop: float, monitor: Monitor
+    judge: Judge,
+    attempt: Callable[[Sequence[str]], Candidate],
+    rank: Callable[[], Sequence[str]],
+    *,
+    max_drop: float,
+    monitor: Monitor,
 ) -> tuple[Candidate, DropBudget]:
     """Quantize everything, then put as few of the worst nodes back to float as the budget needs.
 
-    The nodes are ranked once by the noise that each adds; the number put back is doubled until the budget holds,
-    and then bisected.
+    The nodes are ranked once by what each alone does to the outputs; the number put back is doubled until the budget
+    holds, and then bisected.
 
     Args:
         judge: Says how much is lost.
         attempt: Quantizes with some nodes left in float, given as globs.
+        rank: Names the integer nodes, worst first; asked only where the budget does not hold at once.
         max_drop: How much of the metric may be lost.
         monitor: Is told of each try.
 
@@ -118,7 +124,7 @@ def search_drop(
         ExpectationError: The budget cannot be held.
     """
     first = attempt(())
-    ranking = rank_sensitivity(first.report)
+    ranking: Sequence[str] = ()
     tries: dict[int, tuple[Candidate, DropBudget]] = {}
 
     def holds(number: int) -> bool:
@@ -132,6 +138,7 @@ def search_drop(
 
     low, high = -1, 0
     while not holds(high):
+        ranking = ranking or rank()
         if high >= len(ranking) - 1:
             raise _failure(tries, max_drop)
         low, high = high, min(max(1, 2 * high), len(ranking) - 1)

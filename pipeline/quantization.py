@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -13,19 +14,27 @@ from ..core import ModelArtifact
 from ..core.errors import UsageError
 from ..core.reports import PassReport, Skip
 from ..core.targets import Target, get_target
-from ..passes.quantization import QuantizeOptions
-from ..passes.quantization import quantize as quantize_graph
-from ..passes.quantization.weight_only import WeightOnlyOptions, quantize_weights
+from ..passes.quantization import (
+    QuantizeOptions,
+    Quantizer,
+    WeightOnlyOptions,
+    climb,
+    node_effects,
+    quantize_weights,
+    textbook,
+)
 from ..runtime import NodePlacement, integer_placement
 from .drop_budget import Candidate, DropBudget, Judge, search_drop
 from .monitor import Monitor, Silent
 from .opening import ModelLike, as_model, clean
+from .precisions import make_precision
 from .speed_choice import LAYERS, SpeedChoice, choose_fastest
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _CPU = "CPUExecutionProvider"
+_EFFECT_SAMPLES = 32
 
 _WEIGHT_BITS: dict[str, Literal[4, 8]] = {"int4": 4, "int8": 8}
 
@@ -99,7 +108,12 @@ class QuantizeWords(TypedDict, total=False):
     """What :func:`quantize` can be told, beside the model and the samples.
 
     Attributes:
-        method: ``minmax``, ``percentile``, ``entropy`` or ``mse``; the default of the options where None.
+        precision: ``int8`` from samples, which is the default; ``dynamic`` int8, ``float16``, or ``mixed``: float16
+            with some nodes in float32.
+        method: ``minmax``, ``moving-average``, ``percentile``, ``entropy`` or ``mse``; the options' default where None.
+        activations: Integer type of activations; the target's habit where None.
+        textbook: ``narrow`` or ``full``: symmetric int8 as it is taught, whatever the target's habit.
+        tools: What is tried for accuracy beside choosing ranges; what does not help is left out.
         symmetric: Whether activations are symmetric about zero, which is zero-point 128 in uint8; the default of
             the options, which is the target's habit, where None.
         per_channel: Whether weights have one scale for each output channel; the options' default where None.
@@ -112,12 +126,17 @@ class QuantizeWords(TypedDict, total=False):
         threads: Threads of the evaluation and of ``measure``.
         weight_only: ``int4`` or ``int8``: only the weights of matrix products are quantized, in blocks.
         block: Weights that share one scale of these.
+        rounding: How these are rounded: ``nearest``, ``gptq`` or ``hqq``.
         options: Everything else that quantization can be asked.
         force: Whether a model that is quantized already is taken.
         seed: Seed of every random choice.
     """
 
+    precision: str | None
     method: str | None
+    activations: str | None
+    textbook: Literal["narrow", "full"] | None
+    tools: Sequence[str]
     symmetric: bool | None
     per_channel: bool | None
     exclude: Sequence[str]
@@ -129,6 +148,7 @@ class QuantizeWords(TypedDict, total=False):
     threads: int
     weight_only: str | None
     block: int | None
+    rounding: str | None
     options: QuantizeOptions | None
     force: bool
     seed: int
@@ -167,20 +187,27 @@ def quantize(
         "force": words.get("force", False),
     }
     given = {name: words.get(name) for name in ("method", "symmetric", "per_channel")}
-    weight_only, block = words.get("weight_only"), words.get("block")
-    if weight_only is not None:
-        rest = {name: words.get(name) or None for name in ("method", "max_drop", "measure")}
-        _refuse_with_weights_only(**rest, per_channel=words.get("per_channel"))
-        chosen = _weight_options(weight_only, block_size=block, symmetric=given["symmetric"], **common)
-        return _weights_only(artifact, chosen)
-    if block is not None:
-        raise UsageError("--block belongs to --weight-only", remedy="add --weight-only int4, or leave it out")
+    aim = get_target(target) if isinstance(target, str) else target
+    if words.get("weight_only") is not None:
+        return _weights_only(artifact, data, words, symmetric=given["symmetric"], **common)
+    for name in ("block", "rounding"):
+        if words.get(name) is not None:
+            raise UsageError(
+                f"--{name} belongs to --weight-only", remedy="add --weight-only int4, or leave it out"
+            )
+    if words.get("precision") not in {None, "int8"}:
+        _refuse(f"--precision {words['precision']}", _asked(words))
+        cleaned, cleanup = clean(artifact)
+        made = make_precision(str(words["precision"]), cleaned.load(), data, aim, **common)
+        return Quantized(ModelArtifact.of(made.model), made.report, cleanup)
     if data is None:
         raise UsageError("quantization needs samples", remedy="add --calib DATA, or --weight-only int4")
     asked = replace(words.get("options") or QuantizeOptions(), seed=words.get("seed", 0), **common)
-    asked = _with_given(asked, **given)
+    asked = _with_given(asked, **given, activation_type=words.get("activations"))
+    style = words.get("textbook")
+    asked = asked if style is None else textbook(asked, style)
+    asked = replace(asked, tools=tuple(words.get("tools", ())) or asked.tools)
     cleaned, cleanup = clean(artifact)
-    aim = get_target(target) if isinstance(target, str) else target
     work = _Work(cleaned, data, asked, aim, monitor or Silent())
     if words.get("measure"):
         return _measured(work, cleanup, words)
@@ -228,7 +255,7 @@ def _within_budget(
     if max_drop is None:
         return work.attempt(()), None
     judge = Judge(original, words.get("evaluation"), words.get("metric", "top1"), words.get("threads", 0))
-    return search_drop(judge, work.attempt, max_drop=max_drop, monitor=work.monitor)
+    return search_drop(judge, work.attempt, work.rank, max_drop=max_drop, monitor=work.monitor)
 
 
 def _with_given(options: QuantizeOptions, **given: Any) -> QuantizeOptions:
@@ -236,10 +263,18 @@ def _with_given(options: QuantizeOptions, **given: Any) -> QuantizeOptions:
     return replace(options, **{name: value for name, value in given.items() if value is not None})
 
 
-def _refuse_with_weights_only(**asked: Any) -> None:
-    given = [f"--{name.replace('_', '-')}" for name, value in asked.items() if value is not None]
-    if given:
-        raise UsageError(f"--weight-only does not take {' or '.join(given)}", remedy="leave it out")
+def _asked(words: QuantizeWords) -> list[str]:
+    """What was asked for that only Q/DQ from samples knows, as options of the command line."""
+    given = {
+        name: words.get(name) for name in ("method", "max_drop", "per_channel", "activations", "textbook")
+    }
+    given |= {"measure": words.get("measure") or None, "tool": words.get("tools") or None}
+    return [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+
+
+def _refuse(what: str, asked: Sequence[str]) -> None:
+    if asked:
+        raise UsageError(f"{what} does not take {' or '.join(asked)}", remedy="leave it out")
 
 
 @dataclass
@@ -252,6 +287,22 @@ class _Work:
     target: Target
     monitor: Monitor
     refused: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def quantizer(self) -> Quantizer:
+        """Quantizes the model; the samples are run when it is first used."""
+        options = replace(self.options, tools=())
+        return Quantizer(self.source.load(), self.data, options, target=self.target)
+
+    def rank(self) -> list[str]:
+        """The integer nodes by what each alone does to the outputs, worst first."""
+        self.monitor.note("measuring what each node alone does to the outputs")
+        samples = self.quantizer.data.subset(_EFFECT_SAMPLES, seed=self.options.seed)
+        trace = self.quantizer.quantize(exclude=self._excluded(())).trace
+        return [effect.node for effect in node_effects(trace, samples, self.quantizer.runner)]
+
+    def _excluded(self, restored: Sequence[str]) -> tuple[str, ...]:
+        return (*self.options.exclude, *restored, *map(glob.escape, self.refused))
 
     def attempt(self, restored: Sequence[str]) -> Candidate:
         """Quantize; nodes that ONNX Runtime then runs in float all the same are left in float, and named.
@@ -273,12 +324,9 @@ class _Work:
         return found
 
     def _quantize(self, restored: Sequence[str]) -> Candidate:
-        excluded = (*self.options.exclude, *restored, *map(glob.escape, self.refused))
-        wanted = replace(self.options, exclude=excluded)
         with self.monitor.progress("calibrating") as progress:
-            outcome = quantize_graph(
-                self.source.load(), self.data, wanted, target=self.target, progress=progress
-            )
+            self.quantizer.progress = progress
+            outcome = climb(self.quantizer, self.options.tools, exclude=self._excluded(restored))
         model = ModelArtifact.of(outcome.model)
         placement = tuple(integer_placement(model)) if self.target.provider == _CPU else None
         return Candidate(model, outcome.report, placement)
@@ -297,18 +345,22 @@ def _refused(found: Candidate) -> dict[str, str]:
     }
 
 
-def _weights_only(artifact: ModelArtifact, options: WeightOnlyOptions) -> Quantized:
-    cleaned, cleanup = clean(artifact)
-    outcome = quantize_weights(cleaned.load(), options)
-    return Quantized(ModelArtifact.of(outcome.model), outcome.report, cleanup)
-
-
-def _weight_options(kind: str, **given: Any) -> WeightOnlyOptions:
-    """Options of weight-only quantization; what is None keeps its default.
+def _weights_only(
+    artifact: ModelArtifact, data: CalibrationData | None, words: QuantizeWords, **given: Any
+) -> Quantized:
+    """Quantize the weights of matrix products in blocks.
 
     Raises:
-        UsageError: The type is not known.
+        UsageError: The type is not known, or something is asked for that it does not take.
     """
+    kind = words.get("weight_only")
+    _refuse("--weight-only", _asked(words))
     if kind not in _WEIGHT_BITS:
         raise UsageError(f"weights cannot be {kind!r}", remedy=f"choose one of {', '.join(_WEIGHT_BITS)}")
-    return WeightOnlyOptions(bits=_WEIGHT_BITS[kind], **{k: v for k, v in given.items() if v is not None})
+    given |= {"block_size": words.get("block"), "rounding": words.get("rounding")}
+    options = WeightOnlyOptions(bits=_WEIGHT_BITS[kind], **{k: v for k, v in given.items() if v is not None})
+    if options.rounding == "gptq" and data is None:
+        raise UsageError("gptq rounds by what layers read, which needs samples", remedy="add --calib DATA")
+    cleaned, cleanup = clean(artifact)
+    outcome = quantize_weights(cleaned.load(), options, data)
+    return Quantized(ModelArtifact.of(outcome.model), outcome.report, cleanup)

@@ -2,6 +2,7 @@
 
 from .dynamic import DynamicOptions, DynamicOutcome, DynamicReport, quantize_dynamic
 from .effects import node_effects
+from .ladder import climb
 from .options import METHODS, TOOLS, QuantizeOptions, textbook
 from .preparation import refuse_quantized
 from .quantizer import QuantizeOutcome, Quantizer, quantize
@@ -41,6 +42,7 @@ __all__ = [
     "WeightOnlyOutcome",
     "WeightOnlyReport",
     "WeightRange",
+    "climb",
     "node_effects",
     "quantize",
     "quantize_dynamic",

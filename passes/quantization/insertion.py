@@ -178,7 +178,7 @@ class Writer:
             written = replace(written, values=np.where(grew, written.values, adjustment.values))
         node.replace_input_with(1, self._restored(node, f"{value.name}", written.values, written.scale, axis))
         if bias is not None:
-            self._write_bias(node, bias, input_scale, written)
+            self._write_bias(node, f"{value.name}_bias", bias, input_scale, written)
         for attribute in ("alpha", "beta") if node.op_type == "Gemm" else ():
             node.attributes.pop(attribute, None)  # what is written holds both
         return written, bool(np.any(scale > plain))
@@ -201,17 +201,19 @@ class Writer:
         behind.add.replace_input_with(behind.index, shifted)
         return None
 
-    def _write_bias(self, node: ir.Node, bias: Array, input_scale: float, weight: WeightParameters) -> None:
+    def _write_bias(
+        self, node: ir.Node, name: str, bias: Array, input_scale: float, weight: WeightParameters
+    ) -> None:
         """Write a bias in the integers that a kernel sums in, or in float where the target wants that."""
         old = node.inputs[2] if len(node.inputs) > 2 else None
-        name = old.name if old is not None else f"{node.inputs[1].name}_bias"  # type: ignore[union-attr]
+        name = name if old is None else old.name or name
         node.resize_inputs(3)
         if not self.target.quantized_bias:
             node.replace_input_with(2, self._initializer(f"{name}_float", bias.astype(np.float32)))
             return
         steps, scale = quantize_bias(bias, input_scale, weight.scale)
         axis = 0 if weight.axis is not None else None
-        node.replace_input_with(2, self._restored(node, f"{name}", steps, scale, axis))
+        node.replace_input_with(2, self._restored(node, name, steps, scale, axis))
 
     def _quantize_constants(self, node: ir.Node) -> None:
         kind = self.parameters[self.placement.root(activations(node)[0])].int_type

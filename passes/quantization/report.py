@@ -129,16 +129,12 @@ class ToolGain:
         before_db: Signal to noise at the outputs without it, in decibels.
         after_db: With it.
         kept: Whether the result has it.
-        changed: How many layers or pairs of layers it changed.
-        notes: What it left alone, with reasons.
     """
 
     tool: str
     before_db: float
     after_db: float
     kept: bool
-    changed: int
-    notes: tuple[str, ...] = ()
 
 
 @dataclass

@@ -47,6 +47,11 @@ def test_excluded_nodes_stay_float(model: sx.ModelArtifact, data: sx.Calibration
         {"weight_only": "int4", "method": "minmax"},
         {"weight_only": "int4", "per_channel": False},
         {"target": "abacus"},
+        {"precision": "float8"},
+        {"precision": "mixed"},
+        {"precision": "float16", "method": "mse"},
+        {"rounding": "gptq"},
+        {"weight_only": "int4", "rounding": "gptq"},
     ],
 )
 def test_contradictions_are_refused(model: sx.ModelArtifact, request_: dict[str, Any]) -> None:
@@ -64,6 +69,25 @@ def test_quantizing_twice_is_refused(model: sx.ModelArtifact, data: sx.Calibrati
 def test_weights_alone_need_no_samples(model: sx.ModelArtifact) -> None:
     quantized = sx.quantize(model, weight_only="int4", block=16)
     assert [change.node for change in quantized.report.applied] == ["head"]
+
+
+@pytest.mark.parametrize("precision", ["dynamic", "float16", "mixed"])
+def test_other_precisions(model: sx.ModelArtifact, data: sx.CalibrationData, precision: str) -> None:
+    made = sx.quantize(model, data, precision=precision)
+    assert made.report.applied
+    assert made.report.after.size_bytes < made.report.before.size_bytes
+
+
+def test_each_tool_reports_its_gain(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
+    tools = ("equalize", "mse-weights", "round", "correct-bias")
+    report = sx.quantize(model, data, tools=tools).report
+    assert [gain.tool for gain in report.tools] == list(tools)
+    assert all((gain.after_db > gain.before_db) == gain.kept for gain in report.tools)
+
+
+def test_textbook_types_on_request(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
+    types = sx.quantize(model, data, target="cpu-x86", textbook="narrow").report.types
+    assert (types.activation, types.zero_point, types.weight_bits) == ("int8", "symmetric", 8)
 
 
 def test_a_budget_that_holds_restores_nothing(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
@@ -102,12 +126,11 @@ class Bench:
 
     def search(self, monkeypatch: pytest.MonkeyPatch, max_drop: float) -> drop_budget.DropBudget:
         ranking = sorted(self.costs, key=lambda node: -self.costs[node])
-        monkeypatch.setattr(drop_budget, "rank_sensitivity", lambda report: ranking)
         monkeypatch.setattr(drop_budget, "evaluate", lambda model, *rest, **options: self.measure(model))
         original: Any = "float"
         data: Any = "samples"
         judge = Judge(original, data, "top1")
-        return search_drop(judge, self.attempt, max_drop=max_drop, monitor=Silent())[1]
+        return search_drop(judge, self.attempt, lambda: ranking, max_drop=max_drop, monitor=Silent())[1]
 
 
 COSTS = {"a": 0.02, "b": 0.3, "c": 0.01, "d": 0.2, "e": 0.1, "f": 0.0}
