@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def main() -> None:
     worker.add_argument("images", type=int)
     arguments = parser.parse_args()
     if arguments.command == "worker":
-        print(json.dumps(_work(arguments.which, arguments.model, arguments.images)))
+        print(json.dumps(asdict(_work(arguments.which, arguments.model, arguments.images))))
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "resnet50.onnx")
@@ -61,38 +62,52 @@ def main() -> None:
             _memory(path, arguments.images)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a worker took: seconds by the clock, seconds of all its threads, and its peak of memory in bytes."""
+
+    clock: float
+    threads: float
+    peak: float
+
+
 def _time(path: Path, images: int, rounds: int) -> None:
-    seconds: dict[str, list[float]] = {which: [] for which in WORKERS}
+    costs: dict[str, list[Cost]] = {which: [] for which in WORKERS}
     for turn in range(rounds):
         for which in WORKERS[turn % 3 :] + WORKERS[: turn % 3]:
-            seconds[which].append(_child(which, path, images)[0])
+            costs[which].append(_child(which, path, images))
     for which in WORKERS:
-        ratios = [a / b for a, b in zip(seconds[which], seconds[WORKERS[-1]], strict=True)]
-        shown = ", ".join(f"{s:.1f}" for s in seconds[which])
-        print(f"{which:20} {shown} s for {images} images, {statistics.median(ratios):.2f}x of {WORKERS[-1]}")
+        pairs = list(zip(costs[which], costs[WORKERS[-1]], strict=True))
+        clock = statistics.median(a.clock / b.clock for a, b in pairs)
+        threads = statistics.median(a.threads / b.threads for a, b in pairs)
+        shown = ", ".join(f"{cost.clock:.1f}" for cost in costs[which])
+        print(
+            f"{which:20} {images} images in {shown} s: {clock:.2f}x of {WORKERS[-1]}, threads together {threads:.2f}x"
+        )
 
 
 def _memory(path: Path, images: Sequence[int]) -> None:
-    peaks = [_child(WORKERS[0], path, count) for count in images]
-    for count, (seconds, peak) in zip(images, peaks, strict=True):
-        print(f"{count:5} images: {peak / 1e9:.2f} GB, {peak / peaks[0][1]:.2f}x, {seconds:.0f} s")
+    costs = [_child(WORKERS[0], path, count) for count in images]
+    for count, cost in zip(images, costs, strict=True):
+        print(
+            f"{count:5} images: {cost.peak / 1e9:.2f} GB, {cost.peak / costs[0].peak:.2f}x, {cost.clock:.0f} s"
+        )
 
 
-def _child(which: str, path: Path, images: int) -> tuple[float, float]:
-    """Seconds, and peak memory in bytes, of a worker."""
+def _child(which: str, path: Path, images: int) -> Cost:
     command = [sys.executable, __file__, "worker", which, str(path), str(images)]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    seconds, peak = json.loads(found.splitlines()[-1])
-    return seconds, peak
+    return Cost(**json.loads(found.splitlines()[-1]))
 
 
-def _work(which: str, model: str, images: int) -> tuple[float, float]:
-    start = time.monotonic()
+def _work(which: str, model: str, images: int) -> Cost:
+    clock, threads = time.monotonic(), time.process_time()
     if which == WORKERS[-1]:
         _minmax_of_onnxruntime(model, images)
     else:
         _all_methods(model, images, every=which == WORKERS[1])
-    return time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    return Cost(time.monotonic() - clock, time.process_time() - threads, peak)
 
 
 class Images:

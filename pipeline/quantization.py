@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from ..calib_data import CalibrationData
 from ..core import ModelArtifact
@@ -32,6 +32,8 @@ from .speed_choice import LAYERS, SpeedChoice, choose_fastest
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from ..passes.quantization.options import Tool
 
 _CPU = "CPUExecutionProvider"
 _EFFECT_SAMPLES = 32
@@ -135,7 +137,7 @@ class QuantizeWords(TypedDict, total=False):
     precision: str | None
     method: str | None
     activations: str | None
-    textbook: Literal["narrow", "full"] | None
+    textbook: str | None
     tools: Sequence[str]
     symmetric: bool | None
     per_channel: bool | None
@@ -205,8 +207,9 @@ def quantize(
     asked = replace(words.get("options") or QuantizeOptions(), seed=words.get("seed", 0), **common)
     asked = _with_given(asked, **given, activation_type=words.get("activations"))
     style = words.get("textbook")
-    asked = asked if style is None else textbook(asked, style)
-    asked = replace(asked, tools=tuple(words.get("tools", ())) or asked.tools)
+    if style is not None:  # another name than these two is refused by the options
+        asked = textbook(asked, cast("Literal['narrow', 'full']", style))
+    asked = replace(asked, tools=cast("tuple[Tool, ...]", tuple(words.get("tools", ()))) or asked.tools)
     cleaned, cleanup = clean(artifact)
     work = _Work(cleaned, data, asked, aim, monitor or Silent())
     if words.get("measure"):
