@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import onnx_ir as ir
 
@@ -16,6 +17,9 @@ Progress = Callable[[int, int], None]
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 """Cap on what a collection holds at once: tapped values of one batch, and the observers."""
+
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def plan_visits(
     budget = max(memory_bytes - kept, max(p.nbytes for p in probes.values()))
     room = budget if batch_bytes is None else min(budget, batch_bytes)
     visits = []
-    for names in _parts({name: p.nbytes for name, p in probes.items()}, budget):
+    for names in fit_together({name: p.nbytes for name, p in probes.items()}, budget):
         sample = sum(probes[name].nbytes for name in names)
         size = max(1, min(batch_size, room // max(sample, 1)))
         visits.append(Visit(tuple(names), data.batch_size_for(size)))
@@ -95,14 +99,19 @@ def share_progress(progress: Progress | None, index: int, count: int) -> Progres
     return lambda done, total: progress(index * total + done, count * total)
 
 
-def _parts(sizes: Mapping[str, int], budget: int) -> list[list[str]]:
-    """Split the values into runs so that one sample of each run fits the budget."""
-    parts: list[list[str]] = []
+def fit_together(sizes: Mapping[_Item, int], budget: int) -> list[list[_Item]]:
+    """Split things, in order, into parts that each fit a budget.
+
+    Args:
+        sizes: The things and their sizes.
+        budget: What the sizes of a part may come to; a thing that alone is larger is a part by itself.
+    """
+    parts: list[list[_Item]] = []
     room = 0
-    for name, size in sizes.items():
+    for item, size in sizes.items():
         if not parts or size > room:
             parts.append([])
             room = budget
-        parts[-1].append(name)
+        parts[-1].append(item)
         room -= size
     return parts

@@ -18,7 +18,7 @@ IntType = Literal["uint8", "int8", "uint16", "int16"]
 ZeroPointRule = Literal["asymmetric", "symmetric"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """A piece of hardware, seen from a graph.
 
@@ -43,10 +43,10 @@ class Target:
     name: str
     provider: str
     activation_type: IntType
-    weight_type: IntType
-    zero_point: ZeroPointRule
-    reduce_range: bool
-    channel_multiple: int
+    weight_type: IntType = "int8"
+    zero_point: ZeroPointRule = "asymmetric"
+    reduce_range: bool = False
+    channel_multiple: int = 8
     integer_ops: frozenset[str]
     reasons: tuple[str, ...]
     other_types: tuple[IntType, ...] = ()
@@ -55,6 +55,11 @@ class Target:
     needs_fixed_shapes: bool = False
     forbids: tuple[str, ...] = ()
     instead: str = ""
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether ONNX Runtime's own CPU kernels run it."""
+        return self.provider == _CPU
 
     @property
     def activation_types(self) -> tuple[IntType, ...]:
@@ -76,9 +81,6 @@ _TARGETS = (
         name="cpu-x86",
         provider=_CPU,
         activation_type="uint8",
-        weight_type="int8",
-        zero_point="asymmetric",
-        reduce_range=False,
         channel_multiple=16,
         integer_ops=_CPU_OPS,
         other_types=("int8",),
@@ -89,10 +91,6 @@ _TARGETS = (
         name="cpu-arm64",
         provider=_CPU,
         activation_type="int8",
-        weight_type="int8",
-        zero_point="asymmetric",
-        reduce_range=False,
-        channel_multiple=8,
         integer_ops=_CPU_OPS,
         other_types=("uint8",),
         reasons=(
@@ -105,10 +103,7 @@ _TARGETS = (
         name="cuda",
         provider="CUDAExecutionProvider",
         activation_type="int8",
-        weight_type="int8",
         zero_point="symmetric",
-        reduce_range=False,
-        channel_multiple=8,
         integer_ops=frozenset(),
         reasons=(
             "ONNX Runtime has no CUDA kernels for Q/DQ convolutions: int8 saves memory there, not time",
@@ -120,10 +115,7 @@ _TARGETS = (
         name="tensorrt",
         provider="TensorrtExecutionProvider",
         activation_type="int8",
-        weight_type="int8",
         zero_point="symmetric",
-        reduce_range=False,
-        channel_multiple=8,
         integer_ops=_DEVICE_OPS,
         quantized_bias=False,
         reasons=(
@@ -136,9 +128,6 @@ _TARGETS = (
         name="openvino",
         provider="OpenVINOExecutionProvider",
         activation_type="uint8",
-        weight_type="int8",
-        zero_point="asymmetric",
-        reduce_range=False,
         channel_multiple=16,
         integer_ops=_DEVICE_OPS,
         other_types=("int8",),
@@ -149,10 +138,6 @@ _TARGETS = (
         name="qnn",
         provider="QNNExecutionProvider",
         activation_type="uint8",
-        weight_type="int8",
-        zero_point="asymmetric",
-        reduce_range=False,
-        channel_multiple=8,
         integer_ops=_DEVICE_OPS,
         other_types=("uint16",),
         per_channel_ops=frozenset({"Conv", "ConvTranspose"}),
@@ -167,10 +152,6 @@ _TARGETS = (
         name="xnnpack",
         provider="XnnpackExecutionProvider",
         activation_type="int8",
-        weight_type="int8",
-        zero_point="asymmetric",
-        reduce_range=False,
-        channel_multiple=8,
         integer_ops=frozenset({"AveragePool", "Conv", "ConvTranspose", "MaxPool", "Resize", "Softmax"}),
         per_channel_ops=frozenset({"Conv", "ConvTranspose"}),
         reasons=("XNNPACK has signed convolutions with one scale a channel, and float matrix products",),
@@ -180,10 +161,6 @@ _TARGETS = (
         name="nnapi",
         provider="NnapiExecutionProvider",
         activation_type="uint8",
-        weight_type="int8",
-        zero_point="asymmetric",
-        reduce_range=False,
-        channel_multiple=8,
         integer_ops=_PRODUCTS
         | {"Add", "AveragePool", "Concat", "MaxPool", "Mul", "Resize", "Sigmoid", "Softmax"},
         per_channel_ops=frozenset({"Conv"}),
@@ -195,10 +172,7 @@ _TARGETS = (
         name="coreml",
         provider="CoreMLExecutionProvider",
         activation_type="int8",
-        weight_type="int8",
         zero_point="symmetric",
-        reduce_range=False,
-        channel_multiple=8,
         integer_ops=frozenset(),
         reasons=("ONNX Runtime's CoreML provider leaves Q/DQ to the CPU",),
         forbids=("Q/DQ",),
@@ -208,10 +182,6 @@ _TARGETS = (
         name="web",
         provider=_CPU,
         activation_type="uint8",
-        weight_type="int8",
-        zero_point="asymmetric",
-        reduce_range=False,
-        channel_multiple=8,
         integer_ops=_CPU_OPS,
         other_types=("int8",),
         reasons=(

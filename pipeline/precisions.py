@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import onnx_ir as ir
 
 from ..calib_data import CalibrationData
 from ..core.errors import UsageError
-from ..core.reports import PassReport
 from ..core.targets import Target
-from ..passes.precision import MixedOptions, to_float16, to_mixed_float16
-from ..passes.quantization import DynamicOptions, quantize_dynamic, refuse_quantized
+from ..passes.precision import Float16Outcome, MixedOptions, MixedOutcome, to_float16, to_mixed_float16
+from ..passes.quantization import DynamicOptions, DynamicOutcome, quantize_dynamic, refuse_quantized
 
 PRECISIONS = ("int8", "dynamic", "float16", "mixed")
 """What a model may be made of."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """A model in another precision.
-
-    Attributes:
-        model: The model.
-        report: What was done, and what stays as it was, with reasons.
-    """
-
-    model: ir.Model
-    report: PassReport
 
 
 def make_precision(
@@ -38,7 +22,7 @@ def make_precision(
     *,
     exclude: tuple[str, ...] = (),
     force: bool = False,
-) -> Made:
+) -> DynamicOutcome | Float16Outcome | MixedOutcome:
     """Make a model in another precision.
 
     Args:
@@ -59,12 +43,9 @@ def make_precision(
     refuse_quantized(model, force=force)
     if precision == "dynamic":
         options = DynamicOptions(exclude=exclude, force=force)
-        dynamic = quantize_dynamic(model, options, target=target, data=data)
-        return Made(dynamic.model, dynamic.report)
+        return quantize_dynamic(model, options, target=target, data=data)
     if precision == "float16":
-        half = to_float16(model, exclude=exclude)
-        return Made(half.model, half.report)
+        return to_float16(model, exclude=exclude)
     if data is None:
         raise UsageError("mixed precision is chosen by measured error", remedy="add --calib DATA")
-    mixed = to_mixed_float16(model, data, MixedOptions(exclude=exclude))
-    return Made(mixed.model, mixed.report)
+    return to_mixed_float16(model, data, MixedOptions(exclude=exclude))

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from ..passes.quantization.options import Tool
 
-_CPU = "CPUExecutionProvider"
 _EFFECT_SAMPLES = 32
 
 _WEIGHT_BITS: dict[str, Literal[4, 8]] = {"int4": 4, "int8": 8}
@@ -234,7 +233,7 @@ def _measured(work: _Work, cleanup: PassReport, words: QuantizeWords) -> Quantiz
         raise UsageError(
             "--measure and --max-drop choose nodes by different things", remedy="give one of them"
         )
-    if work.target.provider != _CPU:
+    if not work.target.is_cpu:
         raise UsageError(
             f"{work.target.name} cannot be timed on this CPU", remedy="leave --measure out, or --target auto"
         )
@@ -301,7 +300,7 @@ class _Work:
         """The integer nodes by what each alone does to the outputs, worst first."""
         self.monitor.note("measuring what each node alone does to the outputs")
         samples = self.quantizer.data.subset(_EFFECT_SAMPLES, seed=self.options.seed)
-        trace = self.quantizer.quantize(exclude=self._excluded(())).trace
+        trace = self.quantizer.quantize(exclude=self._excluded(()), error_samples=0).trace
         return [effect.node for effect in node_effects(trace, samples, self.quantizer.runner)]
 
     def _excluded(self, restored: Sequence[str]) -> tuple[str, ...]:
@@ -331,7 +330,7 @@ class _Work:
             self.quantizer.progress = progress
             outcome = climb(self.quantizer, self.options.tools, exclude=self._excluded(restored))
         model = ModelArtifact.of(outcome.model)
-        placement = tuple(integer_placement(model)) if self.target.provider == _CPU else None
+        placement = tuple(integer_placement(model)) if self.target.is_cpu else None
         return Candidate(model, outcome.report, placement)
 
 
@@ -362,8 +361,6 @@ def _weights_only(
         raise UsageError(f"weights cannot be {kind!r}", remedy=f"choose one of {', '.join(_WEIGHT_BITS)}")
     given |= {"block_size": words.get("block"), "rounding": words.get("rounding")}
     options = WeightOnlyOptions(bits=_WEIGHT_BITS[kind], **{k: v for k, v in given.items() if v is not None})
-    if options.rounding == "gptq" and data is None:
-        raise UsageError("gptq rounds by what layers read, which needs samples", remedy="add --calib DATA")
     cleaned, cleanup = clean(artifact)
     outcome = quantize_weights(cleaned.load(), options, data)
     return Quantized(ModelArtifact.of(outcome.model), outcome.report, cleanup)

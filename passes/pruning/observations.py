@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import Runner
+from ...calib_data.visits import fit_together
 from ..coupling import Coupling
 from .consumers import Consumer
 from .holdout import split_off
@@ -54,7 +55,7 @@ class Observations(Mapping[Consumer, InputStatistics]):
         self._runner = runner
         self._seed = seed
         self._with_moments = with_moments
-        self._stretches = _stretches(consumers, coupling, held_bytes)
+        self._stretches = fit_together({c: _bytes_of(c, coupling) for c in consumers}, held_bytes)
         self._place = {c: i for i, stretch in enumerate(self._stretches) for c in stretch}
         self._held: dict[Consumer, InputStatistics] = {}
 
@@ -98,20 +99,6 @@ class Observations(Mapping[Consumer, InputStatistics]):
         for consumer in observed:
             found[consumer] = summarise(consumer, [taps[consumer.place] for taps in seen], random)
         return found
-
-
-def _stretches(consumers: list[Consumer], coupling: Coupling, held_bytes: int) -> list[list[Consumer]]:
-    """Consecutive consumers whose statistics fit together."""
-    stretches: list[list[Consumer]] = []
-    room = 0
-    for consumer in consumers:
-        size = _bytes_of(consumer, coupling)
-        if not stretches or size > room:
-            stretches.append([])
-            room = held_bytes
-        stretches[-1].append(consumer)
-        room -= size
-    return stretches
 
 
 def _bytes_of(consumer: Consumer, coupling: Coupling) -> int:

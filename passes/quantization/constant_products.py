@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 
 import numpy as np
 import onnx_ir as ir
 
-from ...core.errors import ModelError
 from ...core.protos import DEFAULT_DOMAINS
 from ...core.reports import Skip
 from ...core.tensors import Array
 from ..constants import add_constant
 from ..folding import constant
+from .eligibility import is_named, require_finite
 from .linear_nodes import effective_weight
 
 PRODUCTS = frozenset({"MatMul", "Gemm"})
 """Operators that multiply with a matrix."""
-
-
-def is_excluded(node: ir.Node, patterns: Sequence[str]) -> bool:
-    """Whether a glob pattern matches the node's name."""
-    return any(fnmatchcase(node.name or "", pattern) for pattern in patterns)
 
 
 def is_standard(node: ir.Node, op_types: frozenset[str]) -> bool:
@@ -37,7 +31,7 @@ def why_no_product(node: ir.Node, exclude: Sequence[str]) -> Skip | None:
         ModelError: The weight is not finite.
     """
     name, weight = node.name or "", constant(node.inputs[1])
-    if is_excluded(node, exclude):
+    if is_named(node, exclude):
         return Skip(name, None, "excluded", "excluded by the user")
     if weight is None or weight.ndim != 2 or weight.dtype != np.float32:
         return Skip(name, None, "constant", "its weight is not a constant float32 matrix")
@@ -46,21 +40,8 @@ def why_no_product(node: ir.Node, exclude: Sequence[str]) -> Skip | None:
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if bias is not None and node.attributes.get_float("beta", 1.0) != 1.0 and constant(bias) is None:
         return Skip(name, None, "bias", "it scales a bias that is computed")
-    require_finite(weight, node.inputs[1])
+    require_finite(node, 1)
     return None
-
-
-def require_finite(weight: Array, value: ir.Value | None) -> None:
-    """Refuse a weight that holds NaN or infinity.
-
-    Raises:
-        ModelError: It does; it is named.
-    """
-    if not np.isfinite(weight).all():
-        raise ModelError(
-            f"initializer {value.name if value is not None else ''!r} holds NaN or infinity",
-            remedy="repair the weights, or keep the node float with --exclude",
-        )
 
 
 def matrix_of(node: ir.Node) -> Array:

@@ -22,14 +22,11 @@ from ...core.reports import Change, PassReport, Skip
 from ...core.targets import Target
 from ...core.tensors import input_specs
 from ..base import validate
-from ..cleanup import CleanupPass
 from ..output_error import OutputError
-from ..precision import is_narrow, to_float32
 from .constant_products import PRODUCTS, is_standard, why_no_product
 from .dynamic_nodes import ActivationQuantizers, replace_convolution, replace_product, why_no_convolution
 from .dynamic_recurrent import RECURRENT, replace_lstm, why_no_lstm
-from .opset import raise_opset
-from .preparation import refuse_quantized
+from .preparation import at_opset, clean_float32, refuse_quantized
 from .weight_errors import WeightError
 
 DYNAMIC_OPSET = 11
@@ -175,7 +172,7 @@ def quantize_recurrent(
         UsageError: ``max_error`` is given without samples.
     """
     options, main = options or DynamicOptions(), model.graph
-    if not _is_cpu(target) or main.opset_imports.get("", 0) < DYNAMIC_OPSET:
+    if not target.is_cpu or main.opset_imports.get("", 0) < DYNAMIC_OPSET:
         return DynamicReport("quantize-recurrent")
     measured = None
     if data is not None and options.max_error is not None:
@@ -284,12 +281,8 @@ def _why_float(node: ir.Node, options: DynamicOptions) -> Skip | None:
     return why_no_product(node, options.exclude)
 
 
-def _is_cpu(target: Target) -> bool:
-    return target.provider == "CPUExecutionProvider"
-
-
 def _require_cpu(target: Target) -> None:
-    if not _is_cpu(target):
+    if not target.is_cpu:
         raise UsageError(
             f"{target.name} has no kernels for dynamic quantization",
             remedy="choose a CPU target, or quantize statically with samples",
@@ -298,8 +291,7 @@ def _require_cpu(target: Target) -> None:
 
 def _prepared(model: ir.Model, data: CalibrationData | None, runner: Runner) -> ir.Model:
     """A clean float32 copy at an opset that knows the operators."""
-    base = to_float32(model) if is_narrow(model) else model.clone()
-    CleanupPass()(base)
+    base = clean_float32(model)
     version = base.opset_imports.get("", 0)
     if version >= DYNAMIC_OPSET:
         return base
@@ -308,6 +300,4 @@ def _prepared(model: ir.Model, data: CalibrationData | None, runner: Runner) -> 
             f"opset {version} has no DynamicQuantizeLinear, {DYNAMIC_OPSET} has",
             remedy="give samples, so that converting it can be proven, or export with a newer opset",
         )
-    base = raise_opset(base, DYNAMIC_OPSET, data, runner)
-    CleanupPass()(base)
-    return base
+    return at_opset(base, DYNAMIC_OPSET, data, runner)

@@ -19,11 +19,10 @@ from ..folding import constant
 from .constant_products import (
     bias_nodes,
     graph_of,
-    is_excluded,
     matrix_of,
     put_in_place,
-    require_finite,
 )
+from .eligibility import is_named, require_finite
 from .parameters import WeightParameters, quantize_weight, weight_scales
 from .weight_errors import WeightError, sqnr_db
 
@@ -79,11 +78,11 @@ def why_no_convolution(node: ir.Node, exclude: Sequence[str]) -> Skip | None:
         ModelError: The weight is not finite.
     """
     weight = constant(node.inputs[1])
-    if is_excluded(node, exclude):
+    if is_named(node, exclude):
         return Skip(node.name or "", None, "excluded", "excluded by the user")
     if weight is None or weight.dtype != np.float32:
         return Skip(node.name or "", None, "constant", "its weight is not a float32 constant")
-    require_finite(weight, node.inputs[1])
+    require_finite(node, 1)
     return None
 
 

@@ -16,8 +16,9 @@ from ...core.reports import Skip
 from ...core.tensors import Array
 from ..constants import add_constant
 from ..folding import constant
-from .constant_products import graph_of, is_excluded, put_in_place, require_finite
+from .constant_products import graph_of, put_in_place
 from .dynamic_nodes import round_weight
+from .eligibility import is_named, require_finite
 from .weight_errors import WeightError, sqnr_db
 
 RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
@@ -37,7 +38,7 @@ def why_no_lstm(node: ir.Node, exclude: Sequence[str], asked: bool) -> Skip | No
         ModelError: A weight is not finite.
     """
     name = node.name or ""
-    if is_excluded(node, exclude):
+    if is_named(node, exclude):
         return Skip(name, None, "excluded", "excluded by the user")
     if node.op_type != "LSTM":
         return Skip(name, None, "no-kernel", f"ONNX Runtime has no integer kernel for {node.op_type}")
@@ -49,7 +50,7 @@ def why_no_lstm(node: ir.Node, exclude: Sequence[str], asked: bool) -> Skip | No
         weight = constant(node.inputs[index])
         if weight is None or weight.dtype != np.float32:
             return Skip(name, None, "constant", "its weights are not float32 constants")
-        require_finite(weight, node.inputs[index])
+        require_finite(node, index)
     return None
 
 

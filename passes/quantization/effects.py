@@ -15,12 +15,14 @@ import onnx_ir as ir
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import Runner
 from ...core.tensors import Array, Feed
-from .fidelity import decibels, float_outputs
+from ..constants import add_constant
+from .fidelity import decibels, float_outputs, power
 from .insertion import NUMPY_TYPES
 from .parameters import ActivationParameters, WeightParameters
 from .placement import Placement, activations
 from .quantizer import Trace
 from .report import NodeEffect
+from .twins import copy_placed
 
 _QUIET = 1e-30
 
@@ -46,10 +48,10 @@ def node_effects(
     signal = np.zeros(len(outputs))
     runs = runner.run(switched, _feeds(samples, flags, batch_size), outputs, optimize=True)
     for exact in runs:  # each batch comes once with all switches off, then once for each switch
-        signal += [_power(exact[name]) for name in outputs]
+        signal += [power(exact[name]) for name in outputs]
         for index in range(len(flags)):
             rounded = next(runs)
-            noise[index] += [_power(exact[name] - rounded[name]) for name in outputs]
+            noise[index] += [power(exact[name] - rounded[name]) for name in outputs]
     ratios = (noise / np.maximum(signal, _QUIET)).mean(axis=1) if outputs else noise.sum(axis=1)
     macs = trace.placement.macs
     found = [
@@ -57,11 +59,6 @@ def node_effects(
         for node, ratio in zip(trace.placement.nodes, ratios, strict=True)
     ]
     return sorted(found, key=lambda effect: (-effect.noise_ratio, effect.macs, effect.node))
-
-
-def _power(array: Array) -> float:
-    flat = array.astype(np.float64).ravel()
-    return float(flat @ flat)
 
 
 def _feeds(samples: CalibrationData, flags: list[str], batch_size: int) -> Iterator[Feed]:
@@ -73,13 +70,7 @@ def _feeds(samples: CalibrationData, flags: list[str], batch_size: int) -> Itera
 
 def _switchboard(trace: Trace) -> tuple[ir.Model, list[str]]:
     """A copy of the float graph with a switch for each integer node; with the switches' names, in that order."""
-    model = trace.model.clone()
-    nodes = dict(zip(trace.model.graph, model.graph, strict=True))
-    values = dict(zip(trace.model.graph.inputs, model.graph.inputs, strict=True))
-    for one, other in nodes.items():
-        values |= dict(zip(one.outputs, other.outputs, strict=True))
-    placement = trace.placement.copied(nodes, values)
-    parameters = {values[value]: found for value, found in trace.parameters.items()}
+    model, placement, parameters = copy_placed(trace.model, trace.placement, trace.parameters)
     board = _Board(model.graph, placement, parameters)
     for node in placement.nodes:
         board.add(node, trace.written.weights.get(node.name or ""))
@@ -118,7 +109,10 @@ class _Board:
             rounded = self._round(exact, found)
             node.replace_input_with(index, self._choose(flag, rounded, exact, node))
         if weight is not None and node.inputs[1] is not None:
-            rounded = self._constant(_restored(node, weight))
+            alpha = node.attributes.get_float("alpha", 1.0) if node.op_type == "Gemm" else 1.0
+            rounded = self._constant(
+                weight.restored() / np.float32(alpha)
+            )  # in float the node scales it itself
             node.replace_input_with(1, self._choose(flag, rounded, node.inputs[1], node))
         output = self.placement.absorbed.get(node, node).outputs[0]
         if output in self.parameters:
@@ -181,19 +175,4 @@ class _Board:
         return ir.node(op, inputs, outputs=[output], name=f"switch_node_{self._count}__")
 
     def _constant(self, array: Array) -> ir.Value:
-        self._count += 1
-        tensor = ir.tensor(array, name=f"switched_{self._count}__")
-        value = ir.Value(name=tensor.name, type=ir.TensorType(tensor.dtype), const_value=tensor)
-        value.shape = ir.Shape(array.shape)
-        self.graph.register_initializer(value)
-        return value
-
-
-def _restored(node: ir.Node, weight: WeightParameters) -> Array:
-    """The weight that the integers stand for, without the ``alpha`` that a Gemm still has in float."""
-    shape = (
-        [-1 if a == weight.axis else 1 for a in range(weight.values.ndim)] if weight.axis is not None else []
-    )
-    alpha = node.attributes.get_float("alpha", 1.0) if node.op_type == "Gemm" else 1.0
-    restored: Array = weight.values.astype(np.float32) * weight.scale.reshape(shape) / np.float32(alpha)
-    return restored
+        return add_constant(self.graph, "switched_constant__", array)

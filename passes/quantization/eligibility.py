@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -51,6 +52,11 @@ REARRANGING = _MOVES - _COMPUTED_MOVES
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 
 
+def is_named(node: ir.Node, patterns: Sequence[str]) -> bool:
+    """Whether a glob pattern matches the node's name."""
+    return any(fnmatchcase(node.name or "", pattern) for pattern in patterns)
+
+
 def role_of(node: ir.Node) -> Role:
     """How a node that may be integer is quantized."""
     if node.op_type == "MatMul" and constant(node.inputs[1]) is None:
@@ -68,7 +74,7 @@ def ineligible(node: ir.Node, target: Target, options: QuantizeOptions) -> Skip 
     if node.domain not in {"", "ai.onnx"} or op not in ROLES or not _has_kernel(op, target):
         text = "recurrent layers stay float" if op in _RECURRENT else "no integer kernel"
         return Skip(name, None, "recurrent" if op in _RECURRENT else "no-integer-kernel", f"{op}: {text}")
-    if any(fnmatchcase(name, pattern) for pattern in options.exclude):
+    if is_named(node, options.exclude):
         return Skip(name, None, "excluded", "excluded by the user")
     if options.op_types is not None and op not in options.op_types and op not in _MOVES:
         return Skip(name, None, "op-types", f"{op} is not among the operators asked for")
@@ -92,14 +98,14 @@ def _linear(node: ir.Node) -> str:
         return "its weight is not constant, or a caller may replace it"
     if weight.ndim < 2 or weight.dtype != np.float32:
         return f"its weight has {weight.ndim} dimensions of {weight.dtype}"
-    _require_finite(node, 1)
+    require_finite(node, 1)
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if bias is None:
         return ""
     array = constant(bias)
     if array is None:
         return "its bias is not constant"
-    _require_finite(node, 2)
+    require_finite(node, 2)
     fits = array.ndim < 2 or array.shape[0] == 1
     return "" if fits and array.size in {1, output_channels(node)} else "its bias differs between rows"
 
@@ -113,13 +119,22 @@ def _combine(node: ir.Node) -> str:
     for index in constants:
         if constant(node.inputs[index]) is None:
             return "a caller may replace its constant"
-        _require_finite(node, index)
+        require_finite(node, index)
     if node.op_type == "Concat" and constants:
         return "it joins a constant"
     return "it has no activation" if len(constants) == len(node.inputs) else ""
 
 
-def _require_finite(node: ir.Node, index: int) -> None:
+def require_finite(node: ir.Node, index: int) -> None:
+    """Refuse a constant that holds NaN or infinity.
+
+    Args:
+        node: Who reads it.
+        index: Which of its inputs it is.
+
+    Raises:
+        ModelError: It does; it is named.
+    """
     value = node.inputs[index]
     array = constant(value)
     if value is not None and array is not None and not np.isfinite(array).all():

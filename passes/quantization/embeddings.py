@@ -14,7 +14,8 @@ from ...core.reports import Skip
 from ..constants import add_constant
 from ..folding import constant
 from .blocks import BlockFormat, quantize_blocks, restore_blocks
-from .constant_products import graph_of, is_excluded, put_in_place, require_finite
+from .constant_products import graph_of, put_in_place
+from .eligibility import is_named, require_finite
 from .weight_errors import WeightError, sqnr_db
 
 LOOKUPS = frozenset({"Gather"})
@@ -40,13 +41,13 @@ def why_no_table(node: ir.Node, exclude: Sequence[str], form: BlockFormat) -> Sk
     """
     name, table = node.name or "", constant(node.inputs[0])
     assert table is not None
-    if is_excluded(node, exclude):
+    if is_named(node, exclude):
         return Skip(name, None, "excluded", "excluded by the user")
     if node.attributes.get_int("axis", 0) not in {0, -2}:
         return Skip(name, None, "axis", "the kernel looks up rows, this node columns")
     if table.shape[1] < form.block_size or table.shape[1] % 2:
         return Skip(name, None, "narrow", f"its rows of {table.shape[1]} do not fill a block of whole bytes")
-    require_finite(table, node.inputs[0])
+    require_finite(node, 0)
     return None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import Runner
+from ...calib_data.visits import fit_together
 from ...core.errors import ModelError
 from ...core.tensors import Array
 from .costs import Shape
@@ -19,82 +20,93 @@ from .placement import Placement, activations
 from .report import LayerError
 
 _QUIET = 1e-30
-FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE})
+_FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE})
+
+Ratios = dict[tuple[str, str], float]
+"""Noise over signal of a value of the float model against one of the quantized model, by both names."""
 
 
 def noise_ratios(
     models: tuple[ir.Model, ir.Model],
     taps: Mapping[str, str],
-    data: CalibrationData,
-    runner: Runner,
-    *,
-    batch_size: int,
-) -> dict[str, float]:
-    """Noise power over signal power of values, accumulated over the samples.
-
-    Args:
-        models: The float and the quantized model.
-        taps: For each value of the float model, the one of the quantized model that stands for it.
-        data: The samples.
-        runner: Executes both models.
-        batch_size: Most samples in one run.
-
-    Returns:
-        For each value of the float model, noise over signal; 0 where both are zero.
-
-    Raises:
-        ModelError: A value of the quantized model is not finite.
-    """
-    signal, noise = dict.fromkeys(taps, 0.0), dict.fromkeys(taps, 0.0)
-    size = data.batch_size_for(batch_size)
-    exact = runner.run(models[0], data.batches(size), list(taps), optimize=False)
-    rounded = runner.run(models[1], data.batches(size), list(taps.values()), optimize=False)
-    for left, right in zip(exact, rounded, strict=True):
-        for name, tap in taps.items():
-            power, error = _powers(left[name], right[tap])
-            if not math.isfinite(error):
-                raise ModelError(f"{tap} is not finite", remedy="use another method or exclude its node")
-            signal[name] += power
-            noise[name] += error
-    return {name: noise[name] / max(signal[name], _QUIET) if noise[name] else 0.0 for name in taps}
-
-
-def _powers(exact: Array, rounded: Array) -> tuple[float, float]:
-    left, right = exact.astype(np.float64).ravel(), rounded.astype(np.float64).ravel()
-    error = left - right
-    return float(left @ left), float(error @ error)
-
-
-def layer_errors(
-    models: tuple[ir.Model, ir.Model],
-    placement: Placement,
-    written: Written,
+    outputs: Sequence[str],
     samples: CalibrationData,
     options: QuantizeOptions,
     runner: Runner,
     shapes: Mapping[str, Shape],
-) -> list[LayerError]:
-    """The error at the output of each integer node.
+) -> Ratios:
+    """Noise power over signal power of values, accumulated over the samples.
 
     The values are visited in as many runs as the memory cap asks for.
 
     Args:
         models: The float and the quantized model.
-        placement: What became integer, in the float model's nodes and values.
-        written: Where each value went.
+        taps: For each value of the float model, the one of the quantized model that stands for it.
+        outputs: Outputs of both models, compared with those of the same name.
         samples: The samples to measure on.
-        options: How much memory.
+        options: How much memory, and the largest batch.
         runner: Executes both models.
         shapes: The shape of each value on one sample.
+
+    Returns:
+        For each value of the float model and the one that it was compared with, noise over signal; 0 where both are
+        zero.
+
+    Raises:
+        ModelError: A value of the quantized model is not finite.
     """
-    ratios: dict[str, float] = {}
-    for part, size in _parts(written.taps, shapes, options):
-        ratios |= noise_ratios(models, part, samples, runner, batch_size=size)
+    pairs = dict.fromkeys([*taps.items(), *((name, name) for name in outputs)])
+    sizes = {pair: 2 * 4 * math.prod(shapes.get(pair[0], ())) for pair in pairs}
+    found: Ratios = {}
+    for part in fit_together(sizes, options.memory_bytes):
+        held = max(sum(sizes[pair] for pair in part), 1)
+        size = max(1, min(options.batch_size, options.memory_bytes // held))
+        found |= _visit(models, part, samples, runner, samples.batch_size_for(size))
+    return found
+
+
+def _visit(
+    models: tuple[ir.Model, ir.Model],
+    pairs: Sequence[tuple[str, str]],
+    samples: CalibrationData,
+    runner: Runner,
+    size: int,
+) -> Ratios:
+    """Run both models once over the samples."""
+    signal, noise = dict.fromkeys(pairs, 0.0), dict.fromkeys(pairs, 0.0)
+    exact = runner.run(models[0], samples.batches(size), [one for one, _ in pairs], optimize=False)
+    rounded = runner.run(models[1], samples.batches(size), [other for _, other in pairs], optimize=False)
+    for left, right in zip(exact, rounded, strict=True):
+        for pair in pairs:
+            one, other = left[pair[0]].astype(np.float64), right[pair[1]].astype(np.float64)
+            error = power(one - other)
+            if not math.isfinite(error):
+                raise ModelError(f"{pair[1]} is not finite", remedy="use another method or exclude its node")
+            signal[pair] += power(one)
+            noise[pair] += error
+    return {pair: noise[pair] / max(signal[pair], _QUIET) if noise[pair] else 0.0 for pair in pairs}
+
+
+def power(array: Array) -> float:
+    """The sum of the squares of all elements."""
+    flat = array.astype(np.float64, copy=False).ravel()
+    return float(flat @ flat)
+
+
+def layer_errors(ratios: Ratios, placement: Placement, written: Written) -> list[LayerError]:
+    """The error at the output of each integer node.
+
+    Args:
+        ratios: What :func:`noise_ratios` found.
+        placement: What became integer, in the float model's nodes and values.
+        written: Where each value went.
+    """
     found = []
     for node in placement.nodes:
         output = placement.absorbed.get(node, node).outputs[0].name or ""
-        before = max((ratios.get(v.name or "", 0.0) for v in activations(node)), default=0.0)
-        ratio = ratios[output]
+        read = [(v.name or "", written.taps.get(v.name or "", "")) for v in activations(node)]
+        before = max((ratios.get(pair, 0.0) for pair in read), default=0.0)
+        ratio = ratios[output, written.taps[output]]
         macs = placement.macs.get(node.name or "", 0)
         found.append(
             LayerError(node.name or "", node.op_type, decibels(ratio), ratio, max(ratio - before, 0.0), macs)
@@ -102,53 +114,24 @@ def layer_errors(
     return found
 
 
-def output_error(
-    models: tuple[ir.Model, ir.Model], samples: CalibrationData, runner: Runner, *, batch_size: int
-) -> float:
+def output_error(ratios: Ratios, outputs: Sequence[str]) -> float:
     """Noise power over signal power at the model's float outputs, the mean of all of them.
 
     Args:
-        models: The float and the quantized model, whose outputs have the same names.
-        samples: The samples to measure on.
-        runner: Executes both models.
-        batch_size: Most samples in one run.
+        ratios: What :func:`noise_ratios` found.
+        outputs: Names of the outputs.
     """
-    names = float_outputs(models[0])
-    if not names:
-        return 0.0
-    ratios = noise_ratios(models, {n: n for n in names}, samples, runner, batch_size=batch_size)
-    return sum(ratios.values()) / len(ratios)
+    return sum(ratios[name, name] for name in outputs) / max(len(outputs), 1)
 
 
 def float_outputs(model: ir.Model) -> list[str]:
     """Names of the outputs that hold float numbers."""
-    return [v.name or "" for v in model.graph.outputs if v.dtype in FLOATS]
+    return [v.name or "" for v in model.graph.outputs if v.dtype in _FLOATS]
 
 
 def decibels(ratio: float) -> float:
     """Signal to noise in decibels from noise over signal, at most 200."""
     return min(-10.0 * math.log10(max(ratio, 1e-20)), 200.0)
-
-
-def _parts(
-    taps: Mapping[str, str], shapes: Mapping[str, Shape], options: QuantizeOptions
-) -> Iterator[tuple[dict[str, str], int]]:
-    """Split the values so that one batch of a part, of both models, fits the cap; with the batch size."""
-    part: dict[str, str] = {}
-    total = 0
-    for name, tap in taps.items():
-        size = 2 * 4 * math.prod(shapes[name])
-        if part and total + size > options.memory_bytes:
-            yield part, _batch(total, options)
-            part, total = {}, 0
-        part[name] = tap
-        total += size
-    if part:
-        yield part, _batch(total, options)
-
-
-def _batch(size: int, options: QuantizeOptions) -> int:
-    return max(1, min(options.batch_size, options.memory_bytes // max(size, 1)))
 
 
 def sample_shapes_of(model: ir.Model, data: CalibrationData, runner: Runner) -> dict[str, Shape]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ...calib_data.visits import DEFAULT_MEMORY_BYTES
 from ...core.errors import UsageError
 from ...core.targets import IntType, Target
 
@@ -23,9 +24,6 @@ TOOLS: dict[Tool, str] = {
 """What may be done for accuracy beside choosing ranges, in the order in which it is done."""
 
 INT_TYPES: tuple[IntType, ...] = ("uint8", "int8", "uint16", "int16")
-
-DEFAULT_MEMORY_BYTES = 1 << 30
-"""Cap on what calibration holds at once."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from .eligibility import REARRANGING, ROLES, ineligible, role_of
 from .mincut import Junction, integer_side
 from .options import QuantizeOptions
 
-_CPU = "CPUExecutionProvider"
 _PRODUCTS = frozenset({"linear", "product"})
 _MANY = 1 << 20
 
@@ -150,7 +149,7 @@ def skipped_bodies(model: ir.Model) -> list[Skip]:
 
 def _absorbed(candidates: list[ir.Node], target: Target) -> dict[ir.Node, ir.Node]:
     """What a range that starts at zero makes superfluous; a symmetric one on the CPU starts below it."""
-    is_symmetric_cpu = target.zero_point == "symmetric" and target.provider == _CPU
+    is_symmetric_cpu = target.zero_point == "symmetric" and target.is_cpu
     return {} if is_symmetric_cpu else absorbable(candidates)
 
 
@@ -220,7 +219,7 @@ def _chosen(
     integer model asked for; :attr:`Placement.pays` says so.
     """
     index = {node: i for i, node in enumerate(candidates)}
-    measured = target.provider == _CPU
+    measured = target.is_cpu
     gains = [gain_ns(n, shapes, batch) if measured else 1.0 for n in candidates]
     junctions = _junctions(model, result, index, shapes, batch if measured else None)
     pools = _pools_behind(candidates, index, result) if measured else []

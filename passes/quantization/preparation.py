@@ -65,17 +65,36 @@ def prepare(model: ir.Model, opset: int, data: CalibrationData, runner: Runner) 
     Raises:
         ModelError: A value cannot be made float32, or the opset cannot be raised.
     """
-    widened = is_narrow(model)
-    base = to_float32(model) if widened else model.clone()
-    CleanupPass()(base)
+    widened, base = is_narrow(model), clean_float32(model)
     before = base.opset_imports.get("", 0)
-    base = raise_opset(base, opset, data, runner)
-    if base.opset_imports.get("", 0) != before:
-        CleanupPass()(base)
+    base = at_opset(base, opset, data, runner)
     postpone_normalizations(base)
-    join_biases(base, sample_shapes_of(base, data, runner))
     shapes = sample_shapes_of(base, data, runner)
+    join_biases(base, shapes)
     return Prepared(base, shapes, (before, base.opset_imports.get("", 0)), widened)
+
+
+def clean_float32(model: ir.Model) -> ir.Model:
+    """A cleaned copy of a model, in float32 where it was half precision.
+
+    Raises:
+        ModelError: A value cannot be made float32.
+    """
+    base = to_float32(model)
+    CleanupPass()(base)
+    return base
+
+
+def at_opset(base: ir.Model, opset: int, data: CalibrationData, runner: Runner) -> ir.Model:
+    """A clean model at an opset at least; itself where it is there already.
+
+    Raises:
+        ModelError: The opset cannot be raised.
+    """
+    raised = raise_opset(base, opset, data, runner)
+    if raised is not base:
+        CleanupPass()(raised)
+    return raised
 
 
 def refuse_quantized(model: ir.Model, *, force: bool) -> None:

@@ -24,7 +24,7 @@ from ..base import validate
 from .absorption import clip_limits
 from .adjustments import WeightAdjustment, adjust_weights
 from .equalization import equalize
-from .fidelity import layer_errors, output_error
+from .fidelity import float_outputs, layer_errors, noise_ratios, output_error
 from .insertion import Writer, Written
 from .opset import PER_CHANNEL_OPSET, WIDE_OPSET
 from .options import QuantizeOptions, Tool, fitted
@@ -35,6 +35,7 @@ from .ranges import choose_range
 from .report import QuantizeReport
 from .reporting import describe
 from .smoothing import normalized_values, smooth
+from .twins import copy_placed
 from .wide import is_wide, wide_type
 
 Progress = Callable[[int, int], None]
@@ -139,10 +140,10 @@ class Quantizer:
         if options.error_samples:
             samples = self.data.subset(options.error_samples, seed=options.seed)
             models = (base.model, result)
-            report.layers = layer_errors(
-                models, placement, written, samples, options, self.runner, base.shapes
-            )
-            report.output_ratio = output_error(models, samples, self.runner, batch_size=options.batch_size)
+            outputs = float_outputs(base.model)
+            ratios = noise_ratios(models, written.taps, outputs, samples, options, self.runner, base.shapes)
+            report.layers = layer_errors(ratios, placement, written)
+            report.output_ratio = output_error(ratios, outputs)
         return QuantizeOutcome(result, report, Trace(base.model, placement, parameters, written))
 
     def _base(self, options: QuantizeOptions) -> _Base:
@@ -151,9 +152,9 @@ class Quantizer:
         if tools not in self._bases:
             base = _Base(prepare(self.model, self._opset, self.data, self.runner), self)
             if "equalize" in tools:
-                base.notes["equalize"] = equalize(base.model)
+                equalize(base.model)
             if "smooth" in tools:
-                base.notes["smooth"] = smooth(base.model, base.channel_amax())
+                smooth(base.model, base.channel_amax())
             self._bases[tools] = base
         return self._bases[tools]
 
@@ -211,7 +212,6 @@ class _Base:
         self.prepared = prepared
         self.model = prepared.model
         self.shapes = prepared.shapes
-        self.notes: dict[str, Any] = {}
         self._owner = owner
 
     @cached_property
@@ -295,13 +295,7 @@ def _write(
     adjustments: Mapping[str, WeightAdjustment],
 ) -> tuple[ir.Model, Written]:
     """Write the placement into a copy, so that the float model stays for the comparison."""
-    result = base.clone()
-    nodes = dict(zip(base.graph, result.graph, strict=True))
-    values = dict(zip(base.graph.inputs, result.graph.inputs, strict=True))
-    for one, other in nodes.items():
-        values |= dict(zip(one.outputs, other.outputs, strict=True))
-    copied = placement.copied(nodes, values)
-    moved = {values[v]: p for v, p in parameters.items()}
+    result, copied, moved = copy_placed(base, placement, parameters)
     written = Writer(result.graph, copied, moved, target, options, adjustments=adjustments).write()
     stock.RemoveUnusedNodesPass()(result)
     validate(result)

@@ -16,19 +16,18 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnx_ir.passes.common as stock
 
-from ...calib_data.collector import DEFAULT_MEMORY_BYTES, collect
+from ...calib_data.collector import collect
 from ...calib_data.data import CalibrationData
 from ...calib_data.observers import Gram
 from ...calib_data.runner import OrtRunner, Runner
+from ...calib_data.visits import DEFAULT_MEMORY_BYTES, fit_together
 from ...core.errors import InputError, UsageError
 from ...core.metrics import measure_graph
 from ...core.reports import Change, PassReport, Skip
 from ...core.tensors import Array, input_specs
 from ..base import validate
-from ..cleanup import CleanupPass
 from ..constants import add_constant
 from ..output_error import OutputError
-from ..precision import is_narrow, to_float32
 from .blocks import BlockFormat, Blocks, quantize_blocks, restore_blocks
 from .constant_products import (
     PRODUCTS,
@@ -42,7 +41,7 @@ from .constant_products import (
 from .embeddings import LOOKUPS, is_lookup, replace_table, why_no_table
 from .gptq import round_blocks
 from .hqq import half_quadratic
-from .preparation import refuse_quantized
+from .preparation import clean_float32, refuse_quantized
 from .weight_errors import WeightError, sqnr_db
 
 _DOMAIN = "com.microsoft"
@@ -163,8 +162,7 @@ def quantize_weights(
     if options.rounding == "gptq" and data is None:
         raise UsageError("gptq rounding needs samples", remedy="add --calib DATA, or choose nearest or hqq")
     refuse_quantized(model, force=options.force)
-    base = to_float32(model) if is_narrow(model) else model.clone()
-    CleanupPass()(base)
+    base = clean_float32(model)
     bound = None if data is None else data.for_model(input_specs(base))
     result = base.clone()
     report = WeightOnlyReport("quantize-weights", before=measure_graph(model))
@@ -231,14 +229,11 @@ def _with_moments(
             wanted.setdefault(name or "", []).append(node)
         else:
             yield node, None
-    while wanted and data is not None:
-        part: dict[str, Gram] = {}
-        room = options.memory_bytes // 2
-        for name, nodes in wanted.items():
-            room -= 8 * matrix_of(nodes[0]).shape[0] ** 2
-            if part and room < 0:
-                break
-            part[name] = Gram(axis=-1)
+    if data is None:
+        return
+    sizes = {name: 8 * matrix_of(nodes[0]).shape[0] ** 2 for name, nodes in wanted.items()}
+    for names in fit_together(sizes, options.memory_bytes // 2):
+        part = {name: Gram(axis=-1) for name in names}
         collect(
             base,
             data,
@@ -248,7 +243,7 @@ def _with_moments(
             memory_bytes=options.memory_bytes,
         )
         for name, gram in part.items():
-            yield from ((node, gram.second_moment) for node in wanted.pop(name))
+            yield from ((node, gram.second_moment) for node in wanted[name])
 
 
 def _replace(

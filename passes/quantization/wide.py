@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
 from ...core.targets import IntType
+from .eligibility import is_named
 from .placement import Placement
 
 _WIDE: dict[IntType, IntType] = {"uint8": "uint16", "int8": "int16", "uint16": "uint16", "int16": "int16"}
@@ -27,4 +27,4 @@ def is_wide(placement: Placement, root: ir.Value, patterns: Sequence[str]) -> bo
         if placement.root(value) is root:
             owner = placement.owner(value)
             nodes |= {owner, *(use.node for use in value.uses())} & set(placement.nodes)
-    return any(fnmatchcase(node.name or "", pattern) for node in nodes if node for pattern in patterns)
+    return any(is_named(node, patterns) for node in nodes if node)

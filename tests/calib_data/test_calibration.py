@@ -1,17 +1,13 @@
 """Calibration: one run for all, the same result however it is cut, interrupted or kept."""
 
 import numpy as np
-import onnx.parser
 import onnx_ir as ir
 import pytest
+from chain import C, W, X
 from sardonyx.calib_data import CalibrationData, OrtRunner
 from sardonyx.calib_data.calibration import calibrate
-from sardonyx.core import DataError, LimitError, ModelError, UsageError, input_specs
+from sardonyx.core import DataError, LimitError, ModelError, UsageError
 
-TEXT = """<ir_version: 9, opset_import: ["" : 18]>
-g (float[N,4] x) => (float[N,3] y) { a = MatMul(x, w)  b = Add(a, c)  r = Relu(b)  y = Sqrt(r) }"""
-RANDOM = np.random.default_rng(0)
-W, C, X = (RANDOM.standard_normal(shape).astype(np.float32) for shape in ((4, 3), (3,), (50, 4)))
 NAMES = ["x", "a", "r", "y"]
 KEPT = 4 * (8 * 4096 + 64 + 4 * 10 + 256)
 """Bytes of the statistics of four values of which at most ten elements wait."""
@@ -22,20 +18,6 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SARDONYX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("sardonyx.calib_data.calibration._CHECKPOINT_SECONDS", 0.0)
     return tmp_path / "cache" / "calibration"
-
-
-@pytest.fixture
-def graph():
-    made = onnx.parser.parse_model(TEXT)
-    made.graph.initializer.extend(
-        [onnx.numpy_helper.from_array(W, "w"), onnx.numpy_helper.from_array(C, "c")]
-    )
-    return ir.from_proto(made)
-
-
-@pytest.fixture
-def data(graph):
-    return CalibrationData.from_arrays({"x": X}).for_model(input_specs(graph))
 
 
 class Mortal(OrtRunner):

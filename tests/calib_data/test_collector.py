@@ -1,30 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx.parser
 import onnx_ir as ir
 import pytest
+from chain import C, W, X
 from sardonyx.calib_data import CalibrationData, Gram, MinMax, Moments, OrtRunner, collect
 from sardonyx.core import DataError, LimitError, ModelError, input_specs
-
-TEXT = """<ir_version: 9, opset_import: ["" : 18]>
-g (float[N,4] x) => (float[N,3] y) { a = MatMul(x, w)  b = Add(a, c)  r = Relu(b)  y = Sqrt(r) }"""
-RANDOM = np.random.default_rng(0)
-W, C, X = (RANDOM.standard_normal(shape).astype(np.float32) for shape in ((4, 3), (3,), (50, 4)))
-
-
-@pytest.fixture
-def graph():
-    made = onnx.parser.parse_model(TEXT)
-    made.graph.initializer.extend(
-        [onnx.numpy_helper.from_array(W, "w"), onnx.numpy_helper.from_array(C, "c")]
-    )
-    return ir.from_proto(made)
-
-
-@pytest.fixture
-def data(graph):
-    return CalibrationData.from_arrays({"x": X}).for_model(input_specs(graph))
 
 
 class Counting(OrtRunner):
