@@ -22,7 +22,7 @@ class Bound:
     Attributes:
         source: The samples under the names and types of the model's inputs.
         fixed_batch: The batch size that the model insists on, or None.
-        notes: What was converted.
+        notes: What was converted, and which names of dimensions the samples do not keep to.
     """
 
     source: SampleSource
@@ -84,6 +84,7 @@ def bind(source: SampleSource, indices: Sequence[int], specs: Sequence[TensorSpe
     notes = [
         f"input {n!r} was converted from {given[n].dtype} to {dtypes[n]} without loss" for n in converted
     ]
+    notes += _notes_on_dimensions(specs, given, is_whole)
     bound = BoundSource(source, renamed, dtypes, is_whole)
     for index in indices if converted else ():
         bound.read([index])  # refuses a sample that would lose digits, before the first run
@@ -150,6 +151,26 @@ def _check_kind(spec: TensorSpec, array: Array) -> None:
             f"input {spec.name!r} takes {spec.dtype}, {array.dtype} is given",
             remedy=f"save the samples as {spec.dtype}, preprocessed as the model expects",
         )
+
+
+def _notes_on_dimensions(
+    specs: Sequence[TensorSpec], given: Mapping[str, Array], is_whole: bool
+) -> list[str]:
+    """Names that stand for several sizes: exporters give them away carelessly, and runtimes seldom mind.
+
+    The batch has the size that is chosen for it, and agrees with no other dimension of its name.
+    """
+    sizes: dict[str, set[int | str]] = {}
+    for spec in specs:
+        held = given[spec.name].shape[1:] if is_whole else ("the batch", *given[spec.name].shape[1:])
+        for name, size in zip(spec.shape or (), held, strict=False):
+            if isinstance(name, str) and name:
+                sizes.setdefault(name, set()).add(size)
+    return [
+        f"the model calls dimensions by one name, {name[:80]!r}, that differ: {', '.join(sorted(map(str, found)))}"
+        for name, found in sizes.items()
+        if len(found) > 1
+    ]
 
 
 def _fixed_batch(specs: Sequence[TensorSpec]) -> int | None:

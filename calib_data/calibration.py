@@ -53,13 +53,15 @@ def calibrate(
         data: The samples.
         values: Names of the values: graph inputs, or outputs of nodes of the main graph.
         channel_axes: For values whose channels are told apart, the axis.
-        key: Stands for the graph (a digest of it), and the statistics are kept for the next time; None keeps nothing.
+        key: Stands for the graph (a digest of it), and the statistics are kept for the next time, for the same samples,
+            settings and runner; None keeps nothing.
         runner: Executes the graph; ONNX Runtime by default.
         batch_size: Most samples in one run.
         memory_bytes: Cap on what is held at once: tapped values of one batch, and the statistics.
         seed: Seed of the choice of elements for the histograms.
         progress: Told how far it is.
-        note: Told in a sentence what became of the statistics that are kept.
+        note: Told, in one sentence each, that kept statistics are reused, that an interrupted run is taken up again, and
+            that statistics were damaged or could not be kept.
 
     Returns:
         For each value its statistics, in the order of ``values``.
@@ -76,9 +78,11 @@ def calibrate(
     runner = runner or OrtRunner()
     checkpoint = None
     if key is not None:
-        settings = json.dumps([_SETTINGS_VERSION, names, axes, batch_size, memory_bytes, seed])
+        settings = json.dumps(
+            [_SETTINGS_VERSION, runner.identity, names, axes, batch_size, memory_bytes, seed]
+        )
         checkpoint = Checkpoint.of(key, data.fingerprint, settings, note or _say_nothing)
-    observers = None if checkpoint is None else checkpoint.read(names, axes)
+    observers = None if checkpoint is None else checkpoint.read(names, axes, len(data))
     if observers is None or any(o.samples < len(data) for o in observers.values()):
         probes = probe(model, data, names, runner)
         observers = observers or _observers(probes, data, axes, seed)
@@ -151,8 +155,8 @@ class _Keeper:
             self.now()
 
     def now(self) -> None:
-        if self.checkpoint is not None:
-            self.checkpoint.write(self.observers)
+        if self.checkpoint is not None and not self.checkpoint.write(self.observers):
+            self.checkpoint = None  # what failed once is said once
         self.last = time.monotonic()
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..core.cache import cache_path
-from ..core.errors import DataError, LimitError, StorageError
+from ..core.errors import DataError, LimitError, SardonyxError, StorageError
 from ..core.files import write_atomic
 from ..core.tensors import Array
 from .histograms import DEFAULT_BINS
@@ -24,6 +24,7 @@ from .statistics import ValueObserver
 
 _FORMAT = 1
 _LARGEST_BYTES = 1 << 30
+_ARRAYS = frozenset({"numbers", "averages", "counts", "widths", "channels"})
 _COLUMNS = ("samples", "elements", "step", "phase", "pending", "low", "high", "zeros", "width")
 
 
@@ -52,28 +53,56 @@ class Checkpoint:
         path = cache_path("calibration", model=model, data=data, settings=settings, format=_FORMAT)
         return cls(path.with_suffix(".npz"), note)
 
-    def read(self, names: Sequence[str], axes: Mapping[str, int]) -> dict[str, ValueObserver] | None:
-        """The observers as they were; None where there is no file, or none that can be read."""
+    def read(
+        self, names: Sequence[str], axes: Mapping[str, int], samples: int
+    ) -> dict[str, ValueObserver] | None:
+        """The observers as they were; None where there is no file, or none that can be read.
+
+        Args:
+            names: The values.
+            axes: For values whose channels are told apart, the axis.
+            samples: How many samples a run that was not interrupted has seen.
+        """
         if not self.path.is_file():
             return None
         try:
             found = _observers_of(read_npz(self.path, _LARGEST_BYTES), names, axes)
-        except (DataError, LimitError, KeyError, ValueError, OverflowError) as error:
-            self.note(f"{self.path} is damaged, the statistics are collected anew: {error}")
+        except (DataError, LimitError, ValueError, OverflowError) as error:
+            reason = error.cause if isinstance(error, SardonyxError) else error
+            self.note(
+                f"the statistics of an earlier calibration are damaged and are collected anew: {reason}"
+            )
             return None
-        self.note(
-            f"statistics of {min(o.samples for o in found.values())} samples are kept from an earlier run"
-        )
+        self.note(_told(sum(o.samples for o in found.values()) / len(found), samples))
         return found
 
-    def write(self, observers: Mapping[str, ValueObserver]) -> None:
-        """Keep the observers as they are; where the folder does not allow it, say so and go on."""
+    def write(self, observers: Mapping[str, ValueObserver]) -> bool:
+        """Keep the observers as they are; where the folder does not allow it, say so.
+
+        Returns:
+            Whether they are kept.
+        """
         arrays = _arrays_of(list(observers.values()))
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self.path, lambda file: _write(file, arrays))
         except (OSError, StorageError) as error:
-            self.note(f"the statistics are not kept: {error}")
+            reason = error.cause if isinstance(error, StorageError) else error
+            self.note(f"the statistics are not kept for the next calibration: {reason}")
+            return False
+        return True
+
+
+def _told(seen: float, samples: int) -> str:
+    """What an earlier run left, in a sentence.
+
+    Args:
+        seen: Samples that it has seen, averaged over the values: a run in parts has finished with some of them.
+        samples: Samples in all.
+    """
+    if seen >= samples:
+        return f"the statistics of an earlier calibration on the same {samples:,} samples are used again"
+    return f"a calibration that was interrupted at {int(100 * seen / samples)}% of {samples:,} samples goes on from there"
 
 
 def _write(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
@@ -106,9 +135,10 @@ def _observers_of(
     """Observers from their arrays.
 
     Raises:
-        KeyError: An array is missing.
-        ValueError: An array has another shape, or holds what no observer can hold.
+        ValueError: There are other arrays, one has another shape, or holds what no observer can hold.
     """
+    if set(arrays) != _ARRAYS:
+        raise ValueError("it holds other arrays")
     count = len(names)
     numbers, averages, counts = arrays["numbers"], arrays["averages"], arrays["counts"]
     widths, channels = arrays["widths"], arrays["channels"]

@@ -24,6 +24,11 @@ _LARGE_ELEMENTS = 1 << 20
 class Runner(Protocol):
     """Something that executes a graph."""
 
+    @property
+    def identity(self) -> str:
+        """Its name and version: under another one, the same graph may give other values."""
+        ...
+
     def run(
         self, model: ir.Model, feeds: Iterable[Feed], outputs: Sequence[str], *, optimize: bool = False
     ) -> Iterator[dict[str, Array]]:
@@ -53,6 +58,13 @@ class OrtRunner:
 
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads
+
+    @property
+    def identity(self) -> str:
+        """ONNX Runtime and its version."""
+        import onnxruntime
+
+        return f"onnxruntime {onnxruntime.__version__}"
 
     def run(
         self, model: ir.Model, feeds: Iterable[Feed], outputs: Sequence[str], *, optimize: bool = False

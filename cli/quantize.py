@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .console import UnmetError
 from .flags import DATA_HELP, Exclude, Flags, Preprocess, Root, Target, Threads
+from .text import parse_size
+
+if TYPE_CHECKING:
+    from ..pipeline import Quantized
+    from ..pipeline.quantization import QuantizeWords
 
 Model = Annotated[Path, typer.Argument(help="The .onnx file.", metavar="MODEL")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The .onnx file to write.")]
@@ -15,7 +21,8 @@ Calib = Annotated[str | None, typer.Option(metavar="DATA", help=DATA_HELP)]
 Method = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Range of activations: minmax, moving-average, percentile, entropy or mse."
+        metavar="NAME",
+        help="Range of activations: minmax, moving-average, percentile, entropy, mse, or auto for the best of them.",
     ),
 ]
 Precision = Annotated[
@@ -55,7 +62,12 @@ PerChannel = Annotated[
 ]
 MaxDrop = Annotated[
     float | None,
-    typer.Option(min=0, max=1, metavar="D", help="Put the worst nodes back until at most D is lost."),
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="D",
+        help="Put the worst nodes back to 16 bits or float until at most D is lost.",
+    ),
 ]
 Evaluation = Annotated[str | None, typer.Option("--eval", metavar="DATA", help="Samples to judge with.")]
 Metric = Annotated[str, typer.Option(metavar="M", help="top1, cosine, sqnr or file.py:function.")]
@@ -68,7 +80,33 @@ Block = Annotated[
 Measure = Annotated[
     bool, typer.Option("--measure", help="Quantize only what is faster than float on this machine.")
 ]
+Diagnose = Annotated[
+    bool, typer.Option("--diagnose", help="List what each node alone does to the outputs, worst first.")
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Cap on what calibration holds at once, such as 512MB or 2GB."),
+]
 Batch = Annotated[int, typer.Option(min=1, metavar="N", help="Batch size that --measure times.")]
+
+_HANDED_ON = (
+    "precision",
+    "method",
+    "activations",
+    "textbook",
+    "symmetric",
+    "per_channel",
+    "max_drop",
+    "metric",
+    "diagnose",
+    "measure",
+    "batch",
+    "weight_only",
+    "block",
+    "rounding",
+    "threads",
+)
+"""Flags that the library takes under the same name, as they are."""
 
 
 def quantize(
@@ -87,11 +125,13 @@ def quantize(
     max_drop: MaxDrop = None,
     evaluation: Evaluation = None,
     metric: Metric = "top1",
+    diagnose: Diagnose = False,
     measure: Measure = False,
     batch: Batch = 1,
     weight_only: WeightOnly = None,
     block: Block = None,
     rounding: Rounding = None,
+    memory: Memory = None,
     exclude: Exclude = None,
     root: Root = None,
     preprocess: Preprocess = None,
@@ -101,41 +141,38 @@ def quantize(
 
     QDQ nodes with the integer types that suit the target; what stays in float has a reason.
     """
+    given = dict(locals())
     from ..core.files import check_output
-    from ..pipeline import open_calibration, open_evaluation, open_model, plain
+    from ..pipeline import UnmetBudgetError, open_calibration, open_evaluation, open_model
     from ..pipeline import quantize as run_quantize
-    from .show import show_quantize
 
     check_output(output, force=flags.force, inputs=[model])
     original = open_model(model)
     data = open_calibration(calib, root=root, preprocess=preprocess, seed=flags.seed_or_zero)
     judged = open_evaluation(evaluation, root=root, preprocess=preprocess, seed=flags.seed_or_zero)
-    result = run_quantize(
-        original,
-        data,
-        precision=precision,
-        method=method,
-        activations=activations,
-        textbook=textbook,
-        tools=tools or (),
-        symmetric=symmetric,
-        per_channel=per_channel,
-        exclude=exclude or (),
-        target=target,
-        max_drop=max_drop,
-        evaluation=judged,
-        metric=metric,
-        measure=measure,
-        batch=batch,
-        weight_only=weight_only,
-        block=block,
-        rounding=rounding,
-        force=flags.force,
-        seed=flags.seed_or_zero,
-        threads=threads,
-        monitor=flags.console,
-    )
+    words: QuantizeWords = {
+        "tools": tools or (),
+        "exclude": exclude or (),
+        "evaluation": judged,
+        "memory": None if memory is None else parse_size(memory),
+        "force": flags.force,
+        "seed": flags.seed_or_zero,
+        **{name: given[name] for name in _HANDED_ON},  # type: ignore[typeddict-item]
+    }
+    try:
+        result = run_quantize(original, data, target=target, monitor=flags.console, **words)
+    except UnmetBudgetError as unmet:
+        document = _deliver(flags, model, output, unmet.best)
+        raise UnmetError(unmet, document) from unmet
+    flags.console.document(_deliver(flags, model, output, result))
+
+
+def _deliver(flags: Flags, model: Path, output: Path, result: Quantized) -> dict[str, Any]:
+    """Write the model and show what it is; the document that says the same is returned."""
+    from ..pipeline import plain
+    from .show_quantize import show_quantize
+
     result.model.save(output, force=flags.force)
     show_quantize(flags.console, result)
     flags.console.say(f"wrote {output}; next: sardonyx compare {model} {output} --data DATA")
-    flags.console.document({"verb": "quantize", "output": str(output), **plain(result.summary())})
+    return {"verb": "quantize", "output": str(output), **plain(result.summary())}

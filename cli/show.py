@@ -13,12 +13,10 @@ from .text import count, share, size, table
 
 if TYPE_CHECKING:
     from ..core.reports import GraphMetrics, Skip
-    from ..pipeline import Exported, Inspection, Pruned, Quantized, RunResult
+    from ..pipeline import Exported, Inspection, Pruned, RunResult
     from ..runtime import Accuracy, CompareReport, LatencyReport, LatencyRow, LatencySkip
 
 _SHOWN = 12
-
-_TAKEN = {"float": "the float model, as nothing is faster here", "nothing": "everything on integers"}
 
 
 def show_export(console: Console, result: Exported) -> None:
@@ -77,7 +75,7 @@ def _show_groups(console: Console, found: Inspection) -> None:
 def show_prune(console: Console, result: Pruned, *, explain: bool = False) -> None:
     """What was cut, the proof, and what stayed."""
     report = result.report
-    _show_metrics(console, report.before, report.after)
+    show_metrics(console, report.before, report.after)
     if report.proof is not None:
         console.say(
             f"proof: masked original == pruned on {report.proof.samples} samples, largest difference "
@@ -100,7 +98,7 @@ def show_prune(console: Console, result: Pruned, *, explain: bool = False) -> No
         )
     if "sparsity" in report.details:
         _show_sparsity(console, report.details)
-        _show_skipped(console, report.skipped, "stays dense")
+        show_skipped(console, report.skipped, "stays dense")
         return
     if report.output_error is not None:
         console.say(
@@ -114,7 +112,7 @@ def show_prune(console: Console, result: Pruned, *, explain: bool = False) -> No
     if explain or console.verbose:
         rows = [(g.name, g.width_before, g.width_after, g.params_per_neuron) for g in report.plan]
         console.say(table(("group", "before", "after", "parameters each"), rows))
-    _show_skipped(console, report.skipped, "stays whole")
+    show_skipped(console, report.skipped, "stays whole")
 
 
 def _show_sparsity(console: Console, details: Mapping[str, Any]) -> None:
@@ -123,33 +121,6 @@ def _show_sparsity(console: Console, details: Mapping[str, Any]) -> None:
         f"{details['sparsity']:.1%} of the weights are zero; compressed {count(before)} -> {count(after)} bytes"
     )
     console.say(details["note"])
-
-
-def show_quantize(console: Console, result: Quantized) -> None:
-    """Which types were chosen and why, and what stays in float."""
-    for reason in result.reasons:
-        console.say(reason)
-    _show_metrics(console, result.report.before, result.report.after)
-    if result.budget is not None:
-        budget = result.budget
-        console.say(
-            f"{budget.metric}: {budget.before.value:.4f} in float, {budget.after.value:.4f} quantized; "
-            f"lost {budget.lost:.4f} of at most {budget.max_drop:g}"
-        )
-        for name in budget.restored:
-            console.say(f"put back to float: {name}")
-    if result.speed is not None:
-        for choice in result.speed.choices:
-            console.say(
-                f"{choice.name} left in float ({choice.float_nodes} nodes): {choice.speed_ratio:.2f}x "
-                f"({choice.low_ratio:.2f} to {choice.high_ratio:.2f}) at batch {result.speed.batch}, {choice.verdict}"
-            )
-        console.say(f"taken: {_TAKEN.get(result.speed.taken, result.speed.taken + ' left in float')}")
-    if result.integer_nodes is not None:
-        console.say(
-            f"{result.integer_nodes} of {result.placed_nodes} nodes of the optimised graph run on integers"
-        )
-    _show_skipped(console, result.report.skipped, "stays in float")
 
 
 def show_compare(console: Console, report: CompareReport) -> None:
@@ -241,7 +212,8 @@ def _show_timing_notes(console: Console, rows: Sequence[LatencyRow], skipped: Se
         console.say(f"note: {skip.model} at batch {skip.batch} was not timed: {skip.reason}")
 
 
-def _show_metrics(console: Console, before: GraphMetrics | None, after: GraphMetrics | None) -> None:
+def show_metrics(console: Console, before: GraphMetrics | None, after: GraphMetrics | None) -> None:
+    """Sizes before and after, side by side."""
     if before is None or after is None:
         return
     rows = [
@@ -258,7 +230,7 @@ def _show_metrics(console: Console, before: GraphMetrics | None, after: GraphMet
     console.say(table(("", "before", "after", "left"), rows))
 
 
-def _show_skipped(console: Console, skipped: Sequence[Skip], what: str) -> None:
+def show_skipped(console: Console, skipped: Sequence[Skip], what: str) -> None:
     """The reasons, counted; every one of them with ``-v``."""
     if not skipped:
         return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+
+from ..core.errors import UsageError
 
 _LONGEST = 60
 """Names longer than this are cut in tables."""
@@ -35,6 +38,32 @@ def count(number: float | None) -> str:
 def size(number: float | None) -> str:
     """A number of bytes: ``46.8 MB``."""
     return "?" if number is None else f"{count(number)}{'' if abs(number) >= 1e3 else ' '}B"
+
+
+_UNITS = {
+    "": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "ki": 2**10,
+    "mi": 2**20,
+    "gi": 2**30,
+    "ti": 2**40,
+}
+
+
+def parse_size(text: str) -> int:
+    """A number of bytes as people write it: ``512MB``, ``1.5 GB``, ``2GiB`` or ``4096``.
+
+    Raises:
+        UsageError: It is something else, or less than one byte.
+    """
+    match = re.fullmatch(r"([0-9]{1,18}(?:[.][0-9]{1,18})?) ?([kmgt]i?)?b?", text.strip().lower())
+    found = int(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
+    if found < 1:
+        raise UsageError(f"{shorten(text)!r} is not a size in bytes", remedy="write it like 512MB or 2GB")
+    return found
 
 
 def share(part: float | None, whole: float | None) -> str:

@@ -16,8 +16,23 @@ _SCALES: dict[str, tuple[int, ...]] = {
     "QLinearMatMul": (1, 4, 6),
     "QLinearAdd": (1, 4, 6),
     "QLinearMul": (1, 4, 6),
+    "QLinearConvTranspose": (1, 4, 6),
+    "QLinearSigmoid": (1, 3),
+    "QLinearLeakyRelu": (1, 3),
+    "QLinearSoftmax": (1, 3),
+    "QLinearReduceMean": (1, 3),
+    "QLinearAveragePool": (1, 3),
+    "QLinearGlobalAveragePool": (1, 3),
+    "QLinearWhere": (2, 5, 7),
+    "QGemm": (1, 4, 7),
+    "MatMulIntegerToFloat": (2, 3),
+    "DynamicQuantizeMatMul": (2,),
+    "DynamicQuantizeLSTM": (8, 10),
 }
 """Which inputs of each operator are scales; the standard and ONNX Runtime's own domain agree on them."""
+
+_CONCAT = "QLinearConcat"
+"""Takes the scale and zero-point of its output, and then each input with its own."""
 
 _DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 
@@ -33,9 +48,15 @@ def check_scales(model: onnx.ModelProto) -> None:
         stored = outer if graph is model.graph else _stored(graph)
         for node in graph.node:
             if node.domain in _DOMAINS:
-                for index in _SCALES.get(node.op_type, ()):
+                for index in _scales_of(node):
                     name = node.input[index] if index < len(node.input) else ""
                     _check(node, name, stored.get(name) or outer.get(name))
+
+
+def _scales_of(node: onnx.NodeProto) -> tuple[int, ...]:
+    if node.op_type == _CONCAT:
+        return (0, *range(3, len(node.input), 3))
+    return _SCALES.get(node.op_type, ())
 
 
 def _stored(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
@@ -45,8 +66,9 @@ def _stored(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
             for attribute in node.attribute:
                 if attribute.HasField("t"):
                     found[node.output[0]] = attribute.t
-                elif attribute.name == "value_float":
-                    found[node.output[0]] = numpy_helper.from_array(np.array(attribute.f, np.float32))
+                elif attribute.name in {"value_float", "value_floats"}:
+                    numbers = attribute.f if attribute.name == "value_float" else list(attribute.floats)
+                    found[node.output[0]] = numpy_helper.from_array(np.array(numbers, np.float32))
     return found
 
 

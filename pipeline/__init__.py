@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .opening import WrittenSamples, open_calibration, open_evaluation, open_model, write_samples
     from .plans import parse_plan, read_plan, write_plan
     from .pruning import Pruned, prune
-    from .quantization import Quantized, quantize
+    from .quantization import Quantized, UnmetBudgetError, quantize
     from .recipe import Recipe, parse_recipe, read_recipe
     from .run import RunResult, run_recipe, training_part
 
@@ -29,6 +29,7 @@ __all__ = [
     "Recipe",
     "RunResult",
     "Silent",
+    "UnmetBudgetError",
     "WrittenSamples",
     "bench",
     "check_expectations",
@@ -63,7 +64,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "opening": ("WrittenSamples", "open_calibration", "open_evaluation", "open_model", "write_samples"),
     "plans": ("parse_plan", "read_plan", "write_plan"),
     "pruning": ("Pruned", "prune"),
-    "quantization": ("Quantized", "quantize"),
+    "quantization": ("Quantized", "UnmetBudgetError", "quantize"),
     "recipe": ("Recipe", "parse_recipe", "read_recipe"),
     "run": ("RunResult", "run_recipe", "training_part"),
 }

@@ -1,16 +1,15 @@
-"""Quantization within an accuracy budget: the worst nodes go back to float until it holds."""
+"""Quantization within an accuracy budget: the worst nodes go back to 16 bits or to float until it holds."""
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..calib_data import CalibrationData
 from ..core import ModelArtifact
-from ..core.errors import ExpectationError, UsageError
-from ..passes.quantization import QuantizeReport
+from ..core.errors import UsageError
+from ..passes.quantization import NodeEffect, QuantizeReport
 from ..runtime import Accuracy, NodePlacement, evaluate
 from .monitor import Monitor
 
@@ -37,8 +36,40 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Relief:
+    """Which nodes are spared 8-bit integers.
+
+    Attributes:
+        to_float: Nodes that compute in float, worst first.
+        to_wide: Nodes whose activations have 16 bits, worst first.
+        at_any_cost: Whether not even those are spared whose conversions are expected to cost more than they gain.
+    """
+
+    to_float: tuple[str, ...] = ()
+    to_wide: tuple[str, ...] = ()
+    at_any_cost: bool = False
+
+
+@dataclass(frozen=True)
+class Try:
+    """One model that was judged.
+
+    Attributes:
+        to_float: How many of the worst nodes computed in float.
+        to_wide: How many had 16-bit activations.
+        value: The metric.
+        lost: How much was lost.
+    """
+
+    to_float: int
+    to_wide: int
+    value: float
+    lost: float
+
+
+@dataclass(frozen=True)
 class DropBudget:
-    """How an accuracy budget was met.
+    """How an accuracy budget was met, or how nearly.
 
     Attributes:
         metric: What was measured.
@@ -47,6 +78,9 @@ class DropBudget:
         after: The quantized model.
         lost: How much was lost; negative where the quantized model is better.
         restored: Nodes that were put back to float, worst first.
+        widened: Nodes whose activations got 16 bits, worst first.
+        culprits: What each integer node alone does to the outputs, worst first; empty where nothing had to be put back.
+        tries: Every model that was judged, in that order.
     """
 
     metric: str
@@ -55,6 +89,14 @@ class DropBudget:
     after: Accuracy
     lost: float
     restored: tuple[str, ...]
+    widened: tuple[str, ...] = ()
+    culprits: tuple[NodeEffect, ...] = ()
+    tries: tuple[Try, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        """Whether no more is lost than may be."""
+        return self.lost <= self.max_drop + ROUNDING
 
 
 @dataclass(frozen=True)
@@ -92,66 +134,97 @@ class Judge:
         """A model's figure."""
         return evaluate(model, self.data, self.metric, threads=self.threads, reference=self.original)
 
-    def budget(self, candidate: Candidate, max_drop: float, restored: tuple[str, ...]) -> DropBudget:
+    def budget(self, candidate: Candidate, max_drop: float, relief: Relief) -> DropBudget:
         """What a candidate loses."""
         after = self.measure(candidate.model)
         sign = 1 if self.before.higher_is_better else -1
         lost = sign * (self.before.value - after.value)
-        return DropBudget(self.metric, max_drop, self.before, after, lost, restored)
+        return DropBudget(self.metric, max_drop, self.before, after, lost, relief.to_float, relief.to_wide)
 
 
 def search_drop(
     judge: Judge,
-    attempt: Callable[[Sequence[str]], Candidate],
-    rank: Callable[[], Sequence[str]],
+    attempt: Callable[[Relief], Candidate],
+    rank: Callable[[], Sequence[NodeEffect]],
     *,
     max_drop: float,
     monitor: Monitor,
+    may_widen: bool = False,
 ) -> tuple[Candidate, DropBudget]:
-    """Quantize everything, then put as few of the worst nodes back to float as the budget needs.
+    """Quantize everything, then take back as few of the worst nodes as the budget needs.
 
-    The nodes are ranked once by what each alone does to the outputs; the number put back is doubled until the budget
-    holds, and then bisected.
+    The nodes are ranked once by what each alone does to the outputs. They go back one after another, worst first: to
+    16-bit activations where the target has them, and when all have gone there, to float. How many is doubled until the
+    budget holds, and then bisected.
 
     Args:
         judge: Says how much is lost.
-        attempt: Quantizes with some nodes left in float, given as globs.
-        rank: Names the integer nodes, worst first; asked only where the budget does not hold at once.
+        attempt: Quantizes with some nodes spared.
+        rank: The effect of each integer node, worst first; asked only where the budget does not hold at once.
         max_drop: How much of the metric may be lost.
         monitor: Is told of each try.
+        may_widen: Whether nodes can have 16-bit activations.
 
-    Raises:
-        ExpectationError: The budget cannot be held.
+    Returns:
+        The model with as few nodes taken back as hold the budget; where nothing holds it, the one that loses least.
     """
-    first = attempt(())
-    ranking: Sequence[str] = ()
-    tries: dict[int, tuple[Candidate, DropBudget]] = {}
-
-    def holds(number: int) -> bool:
-        candidate = first if number == 0 else attempt([glob.escape(name) for name in ranking[:number]])
-        tries[number] = (candidate, judge.budget(candidate, max_drop, tuple(ranking[:number])))
-        lost = tries[number][1].lost
-        monitor.note(
-            f"{number} nodes put back to float: {judge.metric} drops by {lost:.4f}, {max_drop:g} is allowed"
-        )
-        return lost <= max_drop + ROUNDING
-
+    search = _Search(judge, attempt, max_drop, monitor, may_widen)
     low, high = -1, 0
-    while not holds(high):
-        ranking = ranking or rank()
-        if high >= len(ranking) - 1:
-            raise _failure(tries, max_drop)
-        low, high = high, min(max(1, 2 * high), len(ranking) - 1)
+    while not search.holds(high):
+        search.ranking = search.ranking or tuple(rank())
+        if high >= search.last:
+            return search.result(min(search.found, key=lambda step: (search.found[step][1].lost, step)))
+        low, high = high, min(max(1, 2 * high), search.last)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return tries[high]
+        low, high = (low, middle) if search.holds(middle) else (middle, high)
+    return search.result(high)
 
 
-def _failure(tries: dict[int, tuple[Candidate, DropBudget]], max_drop: float) -> ExpectationError:
-    best = min((budget for _, budget in tries.values()), key=lambda budget: budget.lost)
-    worst = ", ".join(best.restored[:5]) or "none could be named"
-    return ExpectationError(
-        f"no choice of nodes holds {best.metric} within {max_drop:g}: the best loses {best.lost:.4f}",
-        remedy=f"try --method percentile or more samples; the worst nodes: {worst}",
-    )
+@dataclass
+class _Search:
+    """What was tried, by how many steps of relief it gave."""
+
+    judge: Judge
+    attempt: Callable[[Relief], Candidate]
+    max_drop: float
+    monitor: Monitor
+    may_widen: bool
+    ranking: tuple[NodeEffect, ...] = ()
+    found: dict[int, tuple[Candidate, DropBudget]] = field(default_factory=dict)
+
+    @property
+    def last(self) -> int:
+        """The step that leaves one layer in integers: without any there is nothing to quantize."""
+        layers = [index for index, effect in enumerate(self.ranking) if effect.macs]
+        return max(layers, default=0) + len(self.ranking) * self.may_widen
+
+    def relief(self, step: int) -> Relief:
+        """Every node goes to 16 bits before the first goes to float."""
+        names = tuple(effect.node for effect in self.ranking)
+        if not self.may_widen:
+            return Relief(names[:step])
+        to_float = max(step - len(names), 0)
+        return Relief(names[:to_float], names[to_float:step])
+
+    def holds(self, step: int) -> bool:
+        """Whether the budget holds after so many steps."""
+        relief = self.relief(step)
+        candidate = self.attempt(relief)
+        self.found[step] = (candidate, self.judge.budget(candidate, self.max_drop, relief))
+        budget = self.found[step][1]
+        where = f"{len(relief.to_float)} nodes put back to float"
+        if self.may_widen:
+            where += f", {len(relief.to_wide)} to 16-bit activations"
+        self.monitor.note(
+            f"{where}: {self.judge.metric} drops by {budget.lost:.4f}, {self.max_drop:g} is allowed"
+        )
+        return budget.held
+
+    def result(self, step: int) -> tuple[Candidate, DropBudget]:
+        """The model of one step, with the table of all."""
+        candidate, budget = self.found[step]
+        tries = tuple(
+            Try(len(b.restored), len(b.widened), b.after.value, b.lost) for _, b in self.found.values()
+        )
+        return candidate, replace(budget, culprits=self.ranking, tries=tries)

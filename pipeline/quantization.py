@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from ..calib_data import CalibrationData
 from ..core import ModelArtifact
-from ..core.errors import UsageError
+from ..core.errors import ExpectationError, UsageError
 from ..core.reports import PassReport, Skip
 from ..core.targets import Target, get_target
 from ..passes.quantization import (
+    METHODS,
+    NodeEffect,
     QuantizeOptions,
     Quantizer,
     WeightOnlyOptions,
     climb,
-    node_effects,
+    fitted,
+    layer_effects,
     quantize_weights,
     textbook,
+    wide_type,
 )
 from ..runtime import NodePlacement, integer_placement
-from .drop_budget import Candidate, DropBudget, Judge, search_drop
+from .drop_budget import Candidate, DropBudget, Judge, Relief, search_drop
 from .monitor import Monitor, Silent
 from .opening import ModelLike, as_model, clean
 from .precisions import make_precision
@@ -33,7 +37,10 @@ from .speed_choice import LAYERS, SpeedChoice, choose_fastest
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..passes.quantization.options import Tool
+    from ..passes.quantization.options import Method, Tool
+
+AUTO = "auto"
+"""The name that asks for the best of all methods."""
 
 _EFFECT_SAMPLES = 32
 
@@ -52,6 +59,7 @@ class Quantized:
             not; None for a target that is not this CPU.
         budget: How the accuracy budget was met, where one was given.
         speed: What was timed and taken, where that was asked for.
+        effects: What each integer node alone does to the outputs, worst first, where that was asked for.
     """
 
     model: ModelArtifact
@@ -60,6 +68,7 @@ class Quantized:
     placement: tuple[NodePlacement, ...] | None = None
     budget: DropBudget | None = None
     speed: SpeedChoice | None = None
+    effects: tuple[NodeEffect, ...] = ()
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -102,7 +111,26 @@ class Quantized:
             "placement": self.placement,
             "budget": self.budget,
             "speed": self.speed,
+            "effects": self.effects,
         }
+
+
+class UnmetBudgetError(ExpectationError):
+    """No choice of nodes holds an accuracy budget.
+
+    Args:
+        best: The model that loses least, with its budget.
+    """
+
+    def __init__(self, best: Quantized) -> None:
+        budget = best.budget
+        assert budget is not None
+        worst = ", ".join(effect.node for effect in budget.culprits[:5]) or "none could be named"
+        super().__init__(
+            f"no choice of nodes holds {budget.metric} within {budget.max_drop:g}: the best loses {budget.lost:.4f}",
+            remedy=f"try --method percentile, --tool round or more samples; the worst nodes: {worst}",
+        )
+        self.best = best
 
 
 class QuantizeWords(TypedDict, total=False):
@@ -111,7 +139,8 @@ class QuantizeWords(TypedDict, total=False):
     Attributes:
         precision: ``int8`` from samples, which is the default; ``dynamic`` int8, ``float16``, or ``mixed``: float16
             with some nodes in float32.
-        method: ``minmax``, ``moving-average``, ``percentile``, ``entropy`` or ``mse``; the options' default where None.
+        method: ``minmax``, ``moving-average``, ``percentile``, ``entropy`` or ``mse``, or ``auto`` for the one with the
+            least error at the outputs on the samples; the options' default where None.
         activations: Integer type of activations; the target's habit where None.
         textbook: ``narrow`` or ``full``: symmetric int8 as it is taught, whatever the target's habit.
         tools: What is tried for accuracy beside choosing ranges; what does not help is left out.
@@ -119,15 +148,18 @@ class QuantizeWords(TypedDict, total=False):
             the options, which is the target's habit, where None.
         per_channel: Whether weights have one scale for each output channel; the options' default where None.
         exclude: Globs over node names that stay float.
-        max_drop: How much of ``metric`` may be lost; the worst nodes are put back to float until it holds.
+        max_drop: How much of ``metric`` may be lost; the worst nodes go back to 16-bit activations, where the target
+            has them, or to float until it holds.
         evaluation: The samples that ``max_drop`` is judged on.
         metric: What is measured there.
+        diagnose: Whether the effect of each node alone on the outputs is measured.
         measure: Whether only what is faster than float on this machine is quantized: several ways are timed.
         batch: Batch size that ``measure`` times.
         threads: Threads of the evaluation and of ``measure``.
         weight_only: ``int4`` or ``int8``: only the weights of matrix products are quantized, in blocks.
         block: Weights that share one scale of these.
         rounding: How these are rounded: ``nearest``, ``gptq`` or ``hqq``.
+        memory: Cap on what calibration holds at once, in bytes.
         options: Everything else that quantization can be asked.
         force: Whether a model that is quantized already is taken.
         seed: Seed of every random choice.
@@ -144,12 +176,14 @@ class QuantizeWords(TypedDict, total=False):
     max_drop: float | None
     evaluation: CalibrationData | None
     metric: str
+    diagnose: bool
     measure: bool
     batch: int
     threads: int
     weight_only: str | None
     block: int | None
     rounding: str | None
+    memory: int | None
     options: QuantizeOptions | None
     force: bool
     seed: int
@@ -179,7 +213,7 @@ def quantize(
         UsageError: The request contradicts itself.
         InputError: The model is quantized already, or nothing in it can become integer.
         DataError: The samples do not fit the model.
-        ExpectationError: The budget cannot be held.
+        UnmetBudgetError: The budget cannot be held; the error holds the model that loses least.
     """
     _refuse_unknown(words)
     artifact = as_model(model)
@@ -187,10 +221,9 @@ def quantize(
         "exclude": tuple(words.get("exclude", ())),
         "force": words.get("force", False),
     }
-    given = {name: words.get(name) for name in ("method", "symmetric", "per_channel")}
     aim = get_target(target) if isinstance(target, str) else target
     if words.get("weight_only") is not None:
-        return _weights_only(artifact, data, words, symmetric=given["symmetric"], **common)
+        return _weights_only(artifact, data, words, symmetric=words.get("symmetric"), **common)
     for name in ("block", "rounding"):
         if words.get(name) is not None:
             raise UsageError(
@@ -203,18 +236,31 @@ def quantize(
         return Quantized(ModelArtifact.of(made.model), made.report, cleanup)
     if data is None:
         raise UsageError("quantization needs samples", remedy="add --calib DATA, or --weight-only int4")
-    asked = replace(words.get("options") or QuantizeOptions(), seed=words.get("seed", 0), **common)
-    asked = _with_given(asked, **given, activation_type=words.get("activations"))
-    style = words.get("textbook")
-    if style is not None:  # another name than these two is refused by the options
-        asked = textbook(asked, cast("Literal['narrow', 'full']", style))
-    asked = replace(asked, tools=cast("tuple[Tool, ...]", tuple(words.get("tools", ()))) or asked.tools)
+    asked = _options(words, **common)
+    methods = METHODS if words.get("method") == AUTO else ()
+    has_budget = words.get("max_drop") is not None
     cleaned, cleanup = clean(artifact)
-    work = _Work(cleaned, data, asked, aim, monitor or Silent())
+    work = _Work(cleaned, data, asked, aim, monitor or Silent(), has_budget=has_budget, methods=methods)
     if words.get("measure"):
         return _measured(work, cleanup, words)
-    found, budget = _within_budget(work, artifact, words)
-    return Quantized(found.model, found.report, cleanup, found.placement, budget)
+    return _within_budget(work, artifact, cleanup, words)
+
+
+def _options(words: QuantizeWords, **common: Any) -> QuantizeOptions:
+    """Everything that was asked for; an unknown value is refused by the options themselves."""
+    method, style = words.get("method"), words.get("textbook")
+    given: dict[str, Any] = {
+        "symmetric": words.get("symmetric"),
+        "per_channel": words.get("per_channel"),
+        "method": None if method == AUTO else method,
+        "activation_type": words.get("activations"),
+        "memory_bytes": words.get("memory"),
+        "tools": cast("tuple[Tool, ...]", tuple(words.get("tools", ()))) or None,
+    }
+    asked = replace(words.get("options") or QuantizeOptions(), seed=words.get("seed", 0), **common)
+    if style is not None:
+        asked = textbook(asked, cast("Literal['narrow', 'full']", style))
+    return replace(asked, **{name: value for name, value in given.items() if value is not None})
 
 
 def _refuse_unknown(words: QuantizeWords) -> None:
@@ -250,19 +296,31 @@ def _measured(work: _Work, cleanup: PassReport, words: QuantizeWords) -> Quantiz
 
 
 def _within_budget(
-    work: _Work, original: ModelArtifact, words: QuantizeWords
-) -> tuple[Candidate, DropBudget | None]:
-    """Quantize everything, or as much as an accuracy budget lets."""
+    work: _Work, original: ModelArtifact, cleanup: PassReport, words: QuantizeWords
+) -> Quantized:
+    """Quantize everything, or as much as an accuracy budget lets.
+
+    Raises:
+        UnmetBudgetError: The budget cannot be held.
+    """
     max_drop = words.get("max_drop")
+    effects = work.rank() if words.get("diagnose") else ()
     if max_drop is None:
-        return work.attempt(()), None
+        found = work.attempt(Relief())
+        return Quantized(found.model, found.report, cleanup, found.placement, effects=tuple(effects))
     judge = Judge(original, words.get("evaluation"), words.get("metric", "top1"), words.get("threads", 0))
-    return search_drop(judge, work.attempt, work.rank, max_drop=max_drop, monitor=work.monitor)
-
-
-def _with_given(options: QuantizeOptions, **given: Any) -> QuantizeOptions:
-    """The options with every value that is not None; an unknown one is refused by the options themselves."""
-    return replace(options, **{name: value for name, value in given.items() if value is not None})
+    found, budget = search_drop(
+        judge,
+        work.attempt,
+        lambda: effects or work.rank(),
+        max_drop=max_drop,
+        monitor=work.monitor,
+        may_widen=work.may_widen,
+    )
+    result = Quantized(found.model, found.report, cleanup, found.placement, budget, effects=budget.culprits)
+    if not budget.held:
+        raise UnmetBudgetError(result)
+    return result
 
 
 def _asked(words: QuantizeWords) -> list[str]:
@@ -271,6 +329,7 @@ def _asked(words: QuantizeWords) -> list[str]:
         name: words.get(name) for name in ("method", "max_drop", "per_channel", "activations", "textbook")
     }
     given |= {"measure": words.get("measure") or None, "tool": words.get("tools") or None}
+    given |= {"diagnose": words.get("diagnose") or None}
     return [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
 
 
@@ -288,50 +347,81 @@ class _Work:
     options: QuantizeOptions
     target: Target
     monitor: Monitor
+    has_budget: bool = False
+    methods: tuple[Method, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def may_widen(self) -> bool:
+        """Whether a node may get 16-bit activations to hold a budget: its target has them, and they are not the rule."""
+        kind = fitted(self.target, self.options).activation_type
+        return self.has_budget and kind != wide_type(kind) and wide_type(kind) in self.target.activation_types
 
     @cached_property
     def quantizer(self) -> Quantizer:
         """Quantizes the model; the samples are run when it is first used."""
         options = replace(self.options, tools=())
-        return Quantizer(self.source.load(), self.data, options, target=self.target)
+        return Quantizer(
+            self.source.load(),
+            self.data,
+            options,
+            target=self.target,
+            may_widen=self.may_widen,
+            note=self.monitor.note,
+        )
 
-    def rank(self) -> list[str]:
+    def rank(self) -> list[NodeEffect]:
         """The integer nodes by what each alone does to the outputs, worst first."""
         self.monitor.note("measuring what each node alone does to the outputs")
-        samples = self.quantizer.data.subset(_EFFECT_SAMPLES, seed=self.options.seed)
-        trace = self.quantizer.quantize(exclude=self._excluded(()), error_samples=0).trace
-        return [effect.node for effect in node_effects(trace, samples, self.quantizer.runner)]
+        outcome = self.quantizer.quantize(exclude=self._excluded(()), error_samples=0)
+        return layer_effects(outcome, self.quantizer, samples=_EFFECT_SAMPLES)
 
-    def _excluded(self, restored: Sequence[str]) -> tuple[str, ...]:
-        return (*self.options.exclude, *restored, *map(glob.escape, self.refused))
+    def _excluded(self, spared: Sequence[str]) -> tuple[str, ...]:
+        return (*self.options.exclude, *map(glob.escape, (*spared, *self.refused)))
 
-    def attempt(self, restored: Sequence[str]) -> Candidate:
+    def attempt(self, relief: Relief) -> Candidate:
         """Quantize; nodes that ONNX Runtime then runs in float all the same are left in float, and named.
 
         Such a node would dequantize its weights in every run, which is slower than never to have quantized it.
         """
-        found = self._quantize(restored)
+        found = self._quantize(relief)
         while refused := _refused(found):
             for name, reason in refused.items():
                 self.monitor.note(
                     f"{name} stays in float: ONNX Runtime would not run it on integers: {reason}"
                 )
             self.refused |= refused
-            found = self._quantize(restored)
+            found = self._quantize(relief)
         for name, reason in self.refused.items():
             text = f"ONNX Runtime would not run it on integers: {reason}"
-            found.report.skipped = [s for s in found.report.skipped if s.node != name]
-            found.report.skipped.append(Skip(name, None, "runtime-refuses", text))
+            found.report.skipped = _with_reason(
+                found.report.skipped, Skip(name, None, "runtime-refuses", text)
+            )
+        for name in relief.to_float:
+            text = "the accuracy budget wants it so" if self.has_budget else "left in float to be timed"
+            found.report.skipped = _with_reason(found.report.skipped, Skip(name, None, "spared", text))
         return found
 
-    def _quantize(self, restored: Sequence[str]) -> Candidate:
+    def _quantize(self, relief: Relief) -> Candidate:
+        wide = (*self.options.wide, *map(glob.escape, relief.to_wide))
         with self.monitor.progress("calibrating") as progress:
             self.quantizer.progress = progress
-            outcome = climb(self.quantizer, self.options.tools, exclude=self._excluded(restored))
+            outcome = climb(
+                self.quantizer,
+                self.options.tools,
+                methods=self.methods,
+                exclude=self._excluded(relief.to_float),
+                wide=wide,
+                at_any_cost=self.options.at_any_cost or relief.at_any_cost,
+            )
         model = ModelArtifact.of(outcome.model)
         placement = tuple(integer_placement(model)) if self.target.is_cpu else None
         return Candidate(model, outcome.report, placement)
+
+
+def _with_reason(skipped: Sequence[Skip], reason: Skip) -> list[Skip]:
+    """The skips with another reason for one node, which was excluded on the user's behalf and not by the user."""
+    return [*(skip for skip in skipped if skip.node != reason.node), reason]
 
 
 def _refused(found: Candidate) -> dict[str, str]:

@@ -198,22 +198,34 @@ class QuantizeStep(_GraphStep):
     """Quantize the latest model, or the one that ``of`` names.
 
     Attributes:
+        precision: ``int8`` from samples where left out; ``dynamic``, ``float16`` or ``mixed``.
         method: How the range of an activation is chosen.
+        activations: Integer type of activations; the target's habit where left out.
+        textbook: Symmetric int8 as it is taught, in [-127, 127] (``narrow``) or [-128, 127] (``full``).
+        tools: What is tried for accuracy, and kept where it helps.
         symmetric: Whether activations are symmetric about zero (zero-point 128 in uint8); the target's habit
             where left out.
         per_channel: Whether weights have one scale for each output channel; they do where left out.
         max_drop: How much of the metric may be lost on ``data.evaluation``.
         weight_only: Only the weights of matrix products, in blocks.
         block: Weights that share one scale of these.
+        rounding: How these are rounded.
+        memory: Cap on what calibration holds at once, in bytes.
     """
 
     kind: Literal["quantize"]
-    method: Literal["minmax", "percentile", "entropy", "mse"] | None = None
+    precision: Literal["int8", "dynamic", "float16", "mixed"] | None = None
+    method: Literal["minmax", "moving-average", "percentile", "entropy", "mse", "auto"] | None = None
+    activations: Literal["uint8", "int8", "uint16", "int16"] | None = None
+    textbook: Literal["narrow", "full"] | None = None
+    tools: Names = ()
     symmetric: bool | None = None
     per_channel: bool | None = None
     max_drop: Annotated[float, Field(ge=0, le=1)] | None = None
     weight_only: Literal["int4", "int8"] | None = None
     block: Count | None = None
+    rounding: Literal["nearest", "gptq", "hqq"] | None = None
+    memory: Count | None = None
 
 
 class CompareStep(_Step):

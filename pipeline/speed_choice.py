@@ -7,22 +7,25 @@ with the float model; if none is faster, the float model is the answer, with the
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..calib_data import CalibrationData
 from ..core import ModelArtifact
 from ..core.errors import UsageError
 from ..core.reports import Skip
+from ..passes.quantization import DYNAMIC
 from ..runtime import LatencyOptions, measure_latency, time_nodes
-from .drop_budget import Candidate
+from .drop_budget import Candidate, Relief
 from .monitor import Monitor
 
 LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operators with weights: what they lose by a detour through float is worth a second look."""
 
 _FLOAT = "float"
+_NOTHING = "nothing"
+_ANYWAY = ", whatever conversions cost"
+_NOT_WORTH_IT = "not-worth-it"
 _SECONDS = 20.0
 
 
@@ -66,7 +69,7 @@ class SpeedChoice:
 
 def choose_fastest(
     source: ModelArtifact,
-    attempt: Callable[[Sequence[str]], Candidate],
+    attempt: Callable[[Relief], Candidate],
     data: CalibrationData,
     *,
     batch: int,
@@ -78,7 +81,7 @@ def choose_fastest(
 
     Args:
         source: The float model, clean.
-        attempt: Quantizes, leaving nodes in float that globs name.
+        attempt: Quantizes, leaving some nodes in float.
         data: Samples to run.
         batch: Samples in a run.
         threads: Threads inside an operator; 0 leaves it to ONNX Runtime.
@@ -88,13 +91,7 @@ def choose_fastest(
     Raises:
         UsageError: The model does not take the batch.
     """
-    everything = attempt(())
-    planned = [change.node for change in everything.report.applied]
-    ways = _ways(source, everything, data, batch=batch, threads=threads, seed=seed)
-    found = {"nothing": (everything, 0)}
-    for name, nodes in ways.items():
-        if nodes and len(nodes) < len(planned):
-            found[name] = (attempt([glob.escape(node) for node in nodes]), len(nodes))
+    found = _candidates(source, attempt, data, batch=batch, threads=threads, seed=seed)
     models = {_FLOAT: source, **{name: candidate.model for name, (candidate, _) in found.items()}}
     options = LatencyOptions(batches=(batch,), threads=threads, seconds=_SECONDS, seed=seed)
     report = measure_latency(models, data, options)
@@ -111,9 +108,50 @@ def choose_fastest(
         )
         monitor.note(f"{name} left in float: {row.speed_ratio:.2f}x, {row.verdict}")
     best = max(choices, key=lambda choice: (choice.verdict == "faster", choice.speed_ratio))
-    if best.verdict == "faster":
-        return found[best.name][0], SpeedChoice(batch, threads, best.name, tuple(choices))
-    return _left_alone(source, everything, best), SpeedChoice(batch, threads, _FLOAT, tuple(choices))
+    dearest = next((choice for choice in choices if choice.name == _NOTHING + _ANYWAY), None)
+    if best.verdict != "faster":
+        whole = found[dearest.name if dearest else _NOTHING][0]
+        return _left_alone(source, whole, best), SpeedChoice(batch, threads, _FLOAT, tuple(choices))
+    taken = found[best.name][0]
+    if dearest is not None:
+        taken.report.skipped = [_measured(skip, dearest) for skip in taken.report.skipped]
+    return taken, SpeedChoice(batch, threads, best.name, tuple(choices))
+
+
+def _candidates(
+    source: ModelArtifact,
+    attempt: Callable[[Relief], Candidate],
+    data: CalibrationData,
+    *,
+    batch: int,
+    threads: int,
+    seed: int,
+) -> dict[str, tuple[Candidate, int]]:
+    """The ways to quantize, each with the number of nodes that it leaves in float.
+
+    What the costs of conversions speak against is tried too, so that the clock has the last word.
+    """
+    found: dict[str, tuple[Candidate, int]] = {}
+    for at_any_cost, suffix in ((False, ""), (True, _ANYWAY)):
+        everything = attempt(Relief(at_any_cost=at_any_cost))
+        planned = [change.node for change in everything.report.applied]
+        found[_NOTHING + suffix] = (everything, 0)
+        ways = _ways(source, everything, data, batch=batch, threads=threads, seed=seed)
+        for name, nodes in ways.items():
+            if nodes and len(nodes) < len(planned):
+                relief = Relief(tuple(nodes), at_any_cost=at_any_cost)
+                found[name + suffix] = (attempt(relief), len(nodes))
+        if not any(skip.code == _NOT_WORTH_IT for skip in everything.report.skipped):
+            break
+    return found
+
+
+def _measured(skip: Skip, tried: TimedChoice) -> Skip:
+    """The reason of a node that costs spoke against, with what the clock said of all such nodes in integers."""
+    if skip.code != _NOT_WORTH_IT:
+        return skip
+    said = f"{tried.speed_ratio:.2f}x ({tried.low_ratio:.2f} to {tried.high_ratio:.2f}) with all such nodes in integers"
+    return replace(skip, text=f"{skip.text}; measured: {said}")
 
 
 def _ways(
@@ -121,7 +159,7 @@ def _ways(
 ) -> dict[str, list[str]]:
     """Which nodes to leave in float, by a name for the choice."""
     planned = {change.node: change.what for change in found.report.applied}
-    layers = [node for node, what in planned.items() if what in LAYERS]
+    layers = [node for node, what in planned.items() if what in {*LAYERS, DYNAMIC}]
     others = [node for node in planned if node not in layers]
     times = time_nodes(
         {_FLOAT: source, "integer": found.model}, data, batch=batch, threads=threads, seed=seed

@@ -1,9 +1,9 @@
 """Static quantization to Q/DQ, dynamic quantization, and weight-only quantization to blocks."""
 
-from .dynamic import DynamicOptions, DynamicOutcome, DynamicReport, quantize_dynamic
-from .effects import node_effects
+from .dynamic import DYNAMIC, DynamicOptions, DynamicOutcome, DynamicReport, quantize_dynamic
+from .effects import layer_effects, node_effects
 from .ladder import climb
-from .options import METHODS, TOOLS, QuantizeOptions, textbook
+from .options import METHODS, TOOLS, QuantizeOptions, fitted, textbook
 from .preparation import refuse_quantized
 from .quantizer import QuantizeOutcome, Quantizer, quantize
 from .report import (
@@ -14,7 +14,6 @@ from .report import (
     TensorRange,
     ToolGain,
     WeightRange,
-    rank_sensitivity,
 )
 from .weight_only import (
     WeightOnlyOptions,
@@ -22,8 +21,10 @@ from .weight_only import (
     WeightOnlyReport,
     quantize_weights,
 )
+from .wide import wide_type
 
 __all__ = [
+    "DYNAMIC",
     "METHODS",
     "TOOLS",
     "ChosenTypes",
@@ -43,11 +44,13 @@ __all__ = [
     "WeightOnlyReport",
     "WeightRange",
     "climb",
+    "fitted",
+    "layer_effects",
     "node_effects",
     "quantize",
     "quantize_dynamic",
     "quantize_weights",
-    "rank_sensitivity",
     "refuse_quantized",
     "textbook",
+    "wide_type",
 ]

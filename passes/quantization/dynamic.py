@@ -7,7 +7,7 @@ alone unless asked for: their integer kernel is rarely faster than the blocked f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,9 @@ from .weight_errors import WeightError
 
 DYNAMIC_OPSET = 11
 """The first opset with DynamicQuantizeLinear."""
+
+DYNAMIC = "dynamic"
+"""What a report's changes call a node that was made dynamic."""
 
 KNOWN_OPS = ("MatMul", "Gemm", "LSTM", "Conv")
 """Operators that can be made dynamic."""
@@ -134,7 +137,7 @@ def quantize_dynamic(
     base = _prepared(model, bound, runner)
     result = base.clone()
     measured = None if bound is None else OutputError(base, bound, runner, samples=options.error_samples)
-    report = _make_bearable(result, options, target, measured, lambda node: True)
+    report = _make_bearable(result, options, target, measured)
     if not report.applied:
         raise InputError(
             "nothing in the model can be quantized dynamically",
@@ -152,8 +155,8 @@ def quantize_recurrent(
     options: DynamicOptions | None = None,
     *,
     target: Target,
-    data: CalibrationData | None = None,
-    runner: Runner | None = None,
+    only: Collection[str] | None = None,
+    refused: Mapping[str, str] | None = None,
 ) -> DynamicReport:
     """Make dynamic what static quantization cannot reach: LSTMs, and matrix products inside If, Loop and Scan.
 
@@ -161,38 +164,60 @@ def quantize_recurrent(
         model: A float or Q/DQ model, cleaned up; changed in place.
         options: How; the defaults if left out.
         target: Decides whether weights keep to 7 bits. Where it is no CPU, nothing is changed.
-        data: Samples, where ``max_error`` is given.
-        runner: Executes graphs; ONNX Runtime by default.
+        only: Names of the nodes that are looked at; all of them if left out.
+        refused: Names of nodes that stay float all the same, with the reason.
 
     Returns:
         What became integer, and why other recurrent layers did not; nothing applied is no error.
 
     Raises:
         ModelError: A weight is not finite.
-        UsageError: ``max_error`` is given without samples.
     """
-    options, main = options or DynamicOptions(), model.graph
-    if not target.is_cpu or main.opset_imports.get("", 0) < DYNAMIC_OPSET:
-        return DynamicReport("quantize-recurrent")
-    measured = None
-    if data is not None and options.max_error is not None:
-        bound = data.for_model(input_specs(model))
-        measured = OutputError(model, bound, runner or OrtRunner(), samples=options.error_samples)
-    # Asked of copies too, whose main graph is another one; names say which nodes stand in it.
-    outside = {node.name for node in main if node.op_type not in RECURRENT}
-    report = _make_bearable(model, options, target, measured, lambda node: node.name not in outside)
-    report.name = "quantize-recurrent"
+    report = DynamicReport("quantize-recurrent")
+    if _takes_dynamic(model, target):
+        outside = _outside(model)
+        report = make_dynamic(
+            model,
+            options or DynamicOptions(),
+            target=target,
+            chosen=lambda node: node not in outside and (only is None or node.name in only),
+            refused=refused,
+        )
+        report.name = "quantize-recurrent"
     return report
 
 
+def has_recurrent(model: ir.Model, options: DynamicOptions, *, target: Target) -> bool:
+    """Whether :func:`quantize_recurrent` would make anything dynamic.
+
+    Args:
+        model: A cleaned float model.
+        options: How.
+        target: The hardware.
+
+    Raises:
+        ModelError: A weight is not finite.
+    """
+    outside = _outside(model)
+    return _takes_dynamic(model, target) and any(
+        is_standard(node, _CANDIDATES) and node not in outside and _why_float(node, options) is None
+        for node in ir.traversal.RecursiveGraphIterator(model.graph)
+    )
+
+
+def _takes_dynamic(model: ir.Model, target: Target) -> bool:
+    return target.is_cpu and model.graph.opset_imports.get("", 0) >= DYNAMIC_OPSET
+
+
+def _outside(model: ir.Model) -> set[ir.Node]:
+    """The nodes of the main graph that have static operators."""
+    return {node for node in model.graph if node.op_type not in RECURRENT}
+
+
 def _make_bearable(
-    model: ir.Model,
-    options: DynamicOptions,
-    target: Target,
-    measured: OutputError | None,
-    chosen: Callable[[ir.Node], bool],
+    model: ir.Model, options: DynamicOptions, target: Target, measured: OutputError | None
 ) -> DynamicReport:
-    """Replace chosen nodes in place, but for those that alone change the outputs too much.
+    """Replace nodes in place, but for those that alone change the outputs too much.
 
     Raises:
         UsageError: ``max_error`` is given without samples.
@@ -201,14 +226,14 @@ def _make_bearable(
     if options.max_error is not None:
         if measured is None:
             raise UsageError("max_error needs samples", remedy="add --calib DATA, or leave max_error out")
-        trial = make_dynamic(model.clone(), options, target=target, chosen=chosen)
+        trial = make_dynamic(model.clone(), options, target=target)
         for name in [change.node for change in trial.applied]:
             alone = model.clone()
             make_dynamic(alone, options, target=target, chosen=_Named(name))
             error = measured.worst(alone)
             if error > options.max_error:
                 refused[name] = f"alone it changes an output by {error:.2g}, {options.max_error:g} is allowed"
-    return make_dynamic(model, options, target=target, chosen=chosen, refused=refused)
+    return make_dynamic(model, options, target=target, refused=refused)
 
 
 @dataclass(frozen=True)
@@ -261,7 +286,7 @@ def make_dynamic(
         else:
             error = replace_product(node, quantizers, **words)
         report.weights.append(error)
-        report.applied.append(Change(error.node, "dynamic", "float32", "int8"))
+        report.applied.append(Change(error.node, DYNAMIC, "float32", "int8"))
     if report.applied:
         model.opset_imports["com.microsoft"] = 1
         stock.RemoveUnusedNodesPass()(model)

@@ -20,11 +20,42 @@ from .fidelity import decibels, float_outputs, power
 from .insertion import NUMPY_TYPES
 from .parameters import ActivationParameters, WeightParameters
 from .placement import Placement, activations
-from .quantizer import Trace
+from .quantizer import QuantizeOutcome, Quantizer, Trace
 from .report import NodeEffect
 from .twins import copy_placed
 
 _QUIET = 1e-30
+_ALIKE = 1.26
+"""Noise ratios within this factor, one decibel, count as the same where the nodes share a value."""
+
+
+def layer_effects(outcome: QuantizeOutcome, quantizer: Quantizer, *, samples: int = 32) -> list[NodeEffect]:
+    """The effect of each integer node alone on the model's outputs, worst first, dynamic ones included.
+
+    Args:
+        outcome: A quantized model.
+        quantizer: What it was made with.
+        samples: Most calibration samples to measure on.
+    """
+    few = quantizer.data.subset(samples, seed=quantizer.options.seed)
+    found = node_effects(outcome.trace, few, quantizer.runner) if outcome.trace.placement.nodes else []
+    return _worst_first([*found, *outcome.trace.dynamic], outcome.trace.placement)
+
+
+def _worst_first(effects: list[NodeEffect], placement: Placement) -> list[NodeEffect]:
+    """In order of damage.
+
+    Where a node and its reader do about the same, the value between them is at fault, and its maker comes first.
+    """
+    ratios = {effect.node: effect.noise_ratio for effect in effects}
+    lifted = dict(ratios)
+    for reader in reversed(placement.nodes):
+        for maker in filter(None, map(placement.owner, activations(reader))):
+            own, read = ratios.get(maker.name or ""), lifted[reader.name or ""]
+            if own is not None and own * _ALIKE >= read:
+                lifted[maker.name or ""] = max(lifted[maker.name or ""], read)
+    order = {node.name: index for index, node in enumerate(placement.nodes)}
+    return sorted(effects, key=lambda effect: (-lifted[effect.node], order.get(effect.node, len(order))))
 
 
 def node_effects(
@@ -39,8 +70,8 @@ def node_effects(
         batch_size: Most samples in one run.
 
     Returns:
-        An entry for each integer node; where two do the same, the one with fewer multiply-accumulates first, because
-        keeping it float costs less speed.
+        An entry for each integer node; of two that do about the same, one of which reads what the other makes, the
+        maker first.
     """
     switched, flags = _switchboard(trace)
     outputs = float_outputs(trace.model)
@@ -58,7 +89,7 @@ def node_effects(
         NodeEffect(node.name or "", node.op_type, decibels(ratio), float(ratio), macs.get(node.name or "", 0))
         for node, ratio in zip(trace.placement.nodes, ratios, strict=True)
     ]
-    return sorted(found, key=lambda effect: (-effect.noise_ratio, effect.macs, effect.node))
+    return _worst_first(found, trace.placement)
 
 
 def _feeds(samples: CalibrationData, flags: list[str], batch_size: int) -> Iterator[Feed]:

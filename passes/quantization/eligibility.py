@@ -72,7 +72,7 @@ def ineligible(node: ir.Node, target: Target, options: QuantizeOptions) -> Skip 
     """
     name, op = node.name or "", node.op_type
     if node.domain not in {"", "ai.onnx"} or op not in ROLES or not _has_kernel(op, target):
-        text = "recurrent layers stay float" if op in _RECURRENT else "no integer kernel"
+        text = "it has no static integer kernel" if op in _RECURRENT else "no integer kernel"
         return Skip(name, None, "recurrent" if op in _RECURRENT else "no-integer-kernel", f"{op}: {text}")
     if is_named(node, options.exclude):
         return Skip(name, None, "excluded", "excluded by the user")

@@ -42,6 +42,9 @@ class QuantizeOptions:
         exclude: Glob patterns of node names that stay float.
         wide: Glob patterns of node names whose activations have 16 bits.
         op_types: Operators that may become integer; None leaves it to the target.
+        dynamic_rest: Whether layers that only dynamic kernels reach become integer too: LSTMs, and matrix products inside
+            If, Loop and Scan.
+        at_any_cost: Whether nodes become integer whose conversions are expected to cost more than they gain.
         skip_first_last: Whether the first and the last convolution or matrix product stay float.
         deployed_batch: Samples in one run where the model will be used; small batches make conversions dearer.
         error_samples: Most samples on which the error of each layer is measured; 0 measures none.
@@ -63,6 +66,8 @@ class QuantizeOptions:
     exclude: tuple[str, ...] = ()
     wide: tuple[str, ...] = ()
     op_types: tuple[str, ...] | None = None
+    dynamic_rest: bool = True
+    at_any_cost: bool = False
     skip_first_last: bool = False
     deployed_batch: int = 8
     error_samples: int = 64
@@ -97,7 +102,12 @@ def textbook(options: QuantizeOptions, weight_range: Literal["full", "narrow"]) 
         weight_range: ``narrow`` for [-127, 127], ``full`` for [-128, 127].
     """
     return replace(
-        options, activation_type="int8", symmetric=True, reduce_range=False, weight_range=weight_range
+        options,
+        activation_type="int8",
+        symmetric=True,
+        reduce_range=False,
+        weight_range=weight_range,
+        dynamic_rest=False,
     )
 
 

@@ -71,7 +71,12 @@ class Placement:
 
 
 def place(
-    model: ir.Model, target: Target, options: QuantizeOptions, shapes: Mapping[str, Shape]
+    model: ir.Model,
+    target: Target,
+    options: QuantizeOptions,
+    shapes: Mapping[str, Shape],
+    *,
+    may_be_empty: bool = False,
 ) -> Placement:
     """Decide what becomes integer.
 
@@ -80,6 +85,7 @@ def place(
         target: Which operators have integer kernels, and the rule for zero-points.
         options: What is excluded.
         shapes: The shape of each float value on one sample.
+        may_be_empty: Whether a graph in which no layer can become integer is no error.
 
     Raises:
         InputError: Nothing can become integer.
@@ -87,12 +93,15 @@ def place(
     """
     result = Placement()
     candidates = _candidates(model, target, options, shapes, result.skipped)
-    if not any(role_of(node) in _PRODUCTS for node in candidates):
-        raise _nothing(result.skipped, target)
-    result.absorbed = _absorbed(candidates, target)
-    result.nodes = _chosen(model, candidates, result, shapes, target, options.deployed_batch)
+    if any(role_of(node) in _PRODUCTS for node in candidates):
+        result.absorbed = _absorbed(candidates, target)
+        result.nodes = candidates
+        if not options.at_any_cost:
+            result.nodes = _chosen(model, candidates, result, shapes, target, options.deployed_batch)
     if not any(role_of(node) in _PRODUCTS for node in result.nodes):
-        raise _nothing(result.skipped, target)
+        if not may_be_empty:
+            raise _nothing(result.skipped, target)
+        result.nodes, result.absorbed = [], {}
     result.skipped += skipped_bodies(model)
     absorbed = {behind.name for behind in result.absorbed.values()}
     result.skipped = [skip for skip in result.skipped if skip.node not in absorbed]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,11 +18,15 @@ from ...calib_data.runner import OrtRunner, Runner
 from ...calib_data.statistics import ValueStatistics
 from ...core.detach import detached_proto
 from ...core.metrics import measure_graph
+from ...core.reports import Skip
 from ...core.targets import Target
 from ...core.tensors import input_specs
 from ..base import validate
 from .absorption import clip_limits
 from .adjustments import WeightAdjustment, adjust_weights
+from .dynamic import DynamicOptions, quantize_recurrent
+from .dynamic_effects import dynamic_effects, unbearable
+from .eligibility import is_named
 from .equalization import equalize
 from .fidelity import float_outputs, layer_errors, noise_ratios, output_error
 from .insertion import Writer, Written
@@ -32,8 +36,8 @@ from .parameters import BOUNDS, ActivationParameters, activation_parameters, wit
 from .placement import Placement, calibrated_values, place, same_elements
 from .preparation import Prepared, prepare, refuse_quantized
 from .ranges import choose_range
-from .report import QuantizeReport
-from .reporting import describe
+from .report import NodeEffect, QuantizeReport
+from .reporting import describe, join
 from .smoothing import normalized_values, smooth
 from .twins import copy_placed
 from .wide import is_wide, wide_type
@@ -53,12 +57,14 @@ class Trace:
         placement: What became integer.
         parameters: Scale and zero-point of each quantized value.
         written: Where each value went, and the integers of each weight.
+        dynamic: What each layer that became dynamic alone does to the outputs.
     """
 
     model: ir.Model
     placement: Placement
     parameters: Mapping[ir.Value, ActivationParameters]
     written: Written
+    dynamic: Sequence[NodeEffect] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class Quantizer:
         runner: Executes graphs; ONNX Runtime by default.
         may_widen: Whether nodes may get 16-bit activations later, which need a newer opset.
         progress: Told how many samples are done.
+        note: Told, in a sentence each, how the samples fit and how kept statistics are used.
 
     Raises:
         InputError: The model is quantized already, or nothing in it can become integer.
@@ -104,12 +111,16 @@ class Quantizer:
         runner: Runner | None = None,
         may_widen: bool = False,
         progress: Progress | None = None,
+        note: Callable[[str], None] | None = None,
     ) -> None:
-        self.options = options or QuantizeOptions()
+        self.options, self.note = options or QuantizeOptions(), note
         refuse_quantized(model, force=self.options.force)
         self.model, self.runner, self.progress = model, runner or OrtRunner(), progress
         self.target = fitted(target, self.options)
         self.data = data.for_model(input_specs(model))
+        if note is not None:
+            for text in self.data.notes:
+                note(text)
         wide = may_widen or self.options.wide or self.target.activation_type in {"uint16", "int16"}
         self._opset = WIDE_OPSET if wide else PER_CHANNEL_OPSET
         self._bases: dict[frozenset[Tool], _Base] = {}
@@ -129,11 +140,18 @@ class Quantizer:
         """
         options = replace(self.options, **changes)
         base = self._base(options)
-        placement = place(base.model, self.target, options, base.shapes)
+        tried = base.dynamic_effects(options)
+        refused = unbearable(tried)
+        dynamic = [effect for effect in tried if effect.node not in refused]
+        placement = place(base.model, self.target, options, base.shapes, may_be_empty=bool(dynamic))
         parameters = self._parameters(placement, base.statistics, options)
         adjustments = self._adjustments(base, placement, parameters, options)
         result, written = _write(base.model, placement, parameters, self.target, options, adjustments)
+        rest = quantize_recurrent(result, self.dynamic_options(options), target=self.target, refused=refused)
+        validate(result)
         report = describe(placement, parameters, base.statistics, written, self.target, options)
+        join(report, rest)
+        report.tool_skipped = base.skipped
         report.before, report.after = measure_graph(self.model), measure_graph(result)
         report.opset, report.widened = base.prepared.opset, base.prepared.widened
         report.samples, report.fingerprint = len(self.data), self.data.fingerprint
@@ -144,7 +162,15 @@ class Quantizer:
             ratios = noise_ratios(models, written.taps, outputs, samples, options, self.runner, base.shapes)
             report.layers = layer_errors(ratios, placement, written)
             report.output_ratio = output_error(ratios, outputs)
-        return QuantizeOutcome(result, report, Trace(base.model, placement, parameters, written))
+        return QuantizeOutcome(result, report, Trace(base.model, placement, parameters, written, dynamic))
+
+    def dynamic_options(self, options: QuantizeOptions) -> DynamicOptions:
+        """How layers that the static operators do not reach become integer."""
+        return DynamicOptions(
+            per_channel=options.per_channel,
+            reduce_range=self.target.reduce_range,
+            exclude=options.exclude if options.dynamic_rest else ("*",),
+        )
 
     def _base(self, options: QuantizeOptions) -> _Base:
         """The float model with the exact tools applied, and what its values hold."""
@@ -152,9 +178,9 @@ class Quantizer:
         if tools not in self._bases:
             base = _Base(prepare(self.model, self._opset, self.data, self.runner), self)
             if "equalize" in tools:
-                equalize(base.model)
+                base.passed_over("equalize", equalize(base.model).skipped)
             if "smooth" in tools:
-                smooth(base.model, base.channel_amax())
+                base.passed_over("smooth", smooth(base.model, base.channel_amax()).skipped)
             self._bases[tools] = base
         return self._bases[tools]
 
@@ -212,7 +238,13 @@ class _Base:
         self.prepared = prepared
         self.model = prepared.model
         self.shapes = prepared.shapes
+        self.skipped: list[Skip] = []
+        self._effects: list[NodeEffect] | None = None
         self._owner = owner
+
+    def passed_over(self, tool: Tool, skipped: Iterable[Skip]) -> None:
+        """Note what a tool left as it was."""
+        self.skipped += [replace(s, text=f"{tool} passes it over: {s.text}") for s in skipped]
 
     @cached_property
     def statistics(self) -> dict[str, ValueStatistics]:
@@ -220,6 +252,17 @@ class _Base:
         owner = self._owner
         names = calibrated_values(self.model, owner.target, owner.options, self.shapes)
         return self._collect(names, {})
+
+    def dynamic_effects(self, options: QuantizeOptions) -> list[NodeEffect]:
+        """What each layer that is not excluded alone does to the outputs once it is dynamic; measured once."""
+        owner = self._owner
+        if self._effects is None:
+            how = owner.dynamic_options(owner.options)
+            self._effects = dynamic_effects(
+                self.model, how, target=owner.target, data=owner.data, runner=owner.runner
+            )
+        nodes = {n.name: n for n in ir.traversal.RecursiveGraphIterator(self.model.graph)}
+        return [e for e in self._effects if not is_named(nodes[e.node], options.exclude)]
 
     def channel_amax(self) -> dict[str, Any]:
         """The largest magnitude of each channel behind a normalization, for smoothing."""
@@ -241,6 +284,7 @@ class _Base:
             memory_bytes=options.memory_bytes,
             seed=options.seed,
             progress=owner.progress,
+            note=owner.note,
         )
 
 
@@ -298,5 +342,4 @@ def _write(
     result, copied, moved = copy_placed(base, placement, parameters)
     written = Writer(result.graph, copied, moved, target, options, adjustments=adjustments).write()
     stock.RemoveUnusedNodesPass()(result)
-    validate(result)
     return result, written

@@ -4,7 +4,7 @@
 * ``moving-average``: the average of each sample's smallest and largest element.
 * ``percentile``: what is left when a share is cut from the tails.
 * ``entropy``: the threshold whose quantized distribution has the least Kullback-Leibler divergence from the
-  original one (S. Migacz, "8-bit inference with TensorRT", GTC 2017).
+  original one (S. Migacz, "8-bit inference with TensorRT", GTC 2017, S7310), which is taken without its spikes.
 * ``mse``: the range whose rounding and clipping errors have the least mean square.
 
 Every range holds zero, and none is wider than what was seen.
@@ -27,6 +27,12 @@ _Vector = npt.NDArray[np.float64]
 
 _ENTROPY_CANDIDATES = 128
 _MSE_SHARES = np.linspace(1.0, 0.1, 91)
+_NEIGHBOURS = 16
+"""Bins on each side of one that say how many elements it should hold."""
+
+_SPIKE = 1.5
+"""How many times as many elements as its neighbours a bin may hold before it is a spike."""
+
 _EMPTY = 1e-4
 """Stands for an empty bin in a distribution, so that divergences are finite."""
 
@@ -108,7 +114,7 @@ def _percentile(histogram: Histogram, percentile: float, symmetric: bool) -> Ran
 
 
 def _entropy(histogram: Histogram, levels: int, seen: Range) -> Range:
-    """The threshold of least divergence on the distribution of magnitudes."""
+    """The threshold of least divergence on the distribution of magnitudes; what it would clip counts with its spikes."""
     counts = _magnitudes(histogram)
     used = np.flatnonzero(counts)
     steps = levels if seen[0] >= 0.0 or seen[1] <= 0.0 else (levels + 1) // 2
@@ -116,25 +122,43 @@ def _entropy(histogram: Histogram, levels: int, seen: Range) -> Range:
         return seen
     counts = counts[: int(used[-1]) + 1]
     widths = np.unique(np.linspace(steps, len(counts), _ENTROPY_CANDIDATES).astype(int))
-    threshold = float(widths[int(np.argmin(divergences(counts, widths, steps)))]) * histogram.width
+    above = counts.sum() - _sums(counts)[widths]
+    found = divergences(without_spikes(counts), above, widths, steps)
+    threshold = float(widths[int(np.argmin(found))]) * histogram.width
     return -threshold, threshold
 
 
-def divergences(counts: _Vector, widths: npt.NDArray[np.int_], steps: int) -> _Vector:
-    """``KL(P || Q)`` for each width: P is the first ``width`` bins with the rest clipped into the last, Q is P in steps.
+def without_spikes(counts: _Vector) -> _Vector:
+    """Counts of which none is far above the median of its neighbourhood.
+
+    The background of images makes each channel a constant in places. Quantization moves such elements by half a step
+    at most, as it does all others; but to the divergence a step that holds a spike and other bins looks nothing like
+    the original, and the narrowest range, in which the spike has a step to itself, would be the best by far.
+
+    Args:
+        counts: Elements in each bin of magnitudes, from zero on. A bin that is not empty stays so.
+    """
+    around = np.pad(counts, _NEIGHBOURS, mode="symmetric")
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * _NEIGHBOURS + 1), axis=1)
+    return np.minimum(counts, np.maximum(_SPIKE * medians, 1.0))
+
+
+def divergences(counts: _Vector, above: _Vector, widths: npt.NDArray[np.int_], steps: int) -> _Vector:
+    """``KL(P || Q)`` for each width: P is the first ``width`` bins with the rest clipped into the last, Q those bins in steps.
 
     Within a step, Q is the same in every bin that is not empty, so that sums over bins become differences of running
     sums at the edges of the steps. An empty bin counts :data:`_EMPTY` in both.
 
     Args:
         counts: Elements in each bin; the last is not empty.
+        above: Elements that each width clips, shape ``(len(widths),)``.
         widths: How many bins stay, at least ``steps``.
         steps: Levels that they share.
     """
     below, filled = _sums(counts), _sums(counts > 0)
     logs = _sums(counts * np.log(np.maximum(counts, 1.0)))
     last, wide = counts[widths - 1], widths[:, None]
-    clipped = below[-1] - below[widths] + last
+    clipped = above + last
     # A bin ``i`` belongs to step ``i * steps // width``.
     edges = -(-np.arange(steps + 1) * wide // steps)
     sums, members = np.diff(below[edges], axis=1), np.diff(filled[edges], axis=1)
@@ -142,7 +166,7 @@ def divergences(counts: _Vector, widths: npt.NDArray[np.int_], steps: int) -> _V
     empty = widths - filled[widths]
     # The last bin is apart: what is clipped may fill it where it was empty.
     arises, stays = (last == 0) & (clipped > 0), last > 0
-    total_p = below[-1] + _EMPTY * (empty - arises)
+    total_p = below[widths] + above + _EMPTY * (empty - arises)
     total_q = below[widths] + _EMPTY * empty
     end = np.where(stays, level[:, -1], _EMPTY)
     own = logs[widths] - last * np.log(np.maximum(last, 1.0)) + clipped * np.log(np.maximum(clipped, 1.0))

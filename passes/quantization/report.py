@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...core.reports import PassReport
+from ...core.reports import PassReport, Skip
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,9 @@ class QuantizeReport(PassReport):
         weights: Each quantized weight.
         layers: The error at the output of each integer node; empty when it was not measured.
         output_ratio: Noise power over signal power at the model's outputs; None when it was not measured.
+        methods: Where several methods were tried, signal to noise at the outputs by each, in decibels.
         tools: What each accuracy tool gained, in the order in which they were tried.
+        tool_skipped: What equalization and smoothing passed over, with reasons.
     """
 
     types: ChosenTypes | None = None
@@ -165,15 +168,6 @@ class QuantizeReport(PassReport):
     weights: list[WeightRange] = field(default_factory=list)
     layers: list[LayerError] = field(default_factory=list)
     output_ratio: float | None = None
+    methods: Mapping[str, float] = field(default_factory=dict)
     tools: list[ToolGain] = field(default_factory=list)
-
-
-def rank_sensitivity(report: QuantizeReport) -> list[str]:
-    """The integer nodes in order of damage, worst first: the order in which to restore float.
-
-    A node's damage is the noise that it *adds* (:attr:`LayerError.added_ratio`), so that a node behind a bad one
-    is not blamed for it. Where two add the same, the one with fewer multiply-accumulates comes first, because
-    keeping it float costs less speed.
-    """
-    worst = sorted(report.layers, key=lambda layer: (-layer.added_ratio, layer.macs, layer.node))
-    return [layer.node for layer in worst]
+    tool_skipped: list[Skip] = field(default_factory=list)

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from ...calib_data.statistics import ValueStatistics
 from ...core.reports import Change
 from ...core.targets import Target
+from .dynamic import DynamicReport
 from .insertion import Written
 from .options import QuantizeOptions
 from .parameters import ActivationParameters
@@ -53,6 +54,25 @@ def describe(
         "constant_tensors": [t.value for t in report.tensors if t.constant],
     }
     return report
+
+
+def join(report: QuantizeReport, rest: DynamicReport) -> None:
+    """Add what became dynamic to the report of what became static.
+
+    Args:
+        report: Changed in place.
+        rest: Of recurrent layers and bodies; where it gives a reason of its own, that one stays.
+    """
+    reasons = [skip for skip in rest.skipped if skip.code != "not-asked"]
+    known = {change.node for change in rest.applied} | {skip.node for skip in reasons}
+    report.applied += rest.applied
+    report.skipped = [skip for skip in report.skipped if skip.node not in known] + reasons
+    report.details = {
+        **report.details,
+        "integer_nodes": len(report.applied),
+        "dynamic_nodes": len(rest.applied),
+        "float_nodes": len(report.skipped),
+    }
 
 
 def _tensor(

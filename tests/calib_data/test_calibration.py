@@ -1,5 +1,7 @@
 """Calibration: one run for all, the same result however it is cut, interrupted or kept."""
 
+import re
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -11,6 +13,8 @@ from sardonyx.core import DataError, LimitError, ModelError, UsageError
 NAMES = ["x", "a", "r", "y"]
 KEPT = 4 * (8 * 4096 + 64 + 4 * 10 + 256)
 """Bytes of the statistics of four values of which at most ten elements wait."""
+
+INTERRUPTED = r"a calibration that was interrupted at \d+% of 50 samples goes on from there"
 
 
 @pytest.fixture(autouse=True)
@@ -142,14 +146,26 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(graph, data, monkeypatch,
         graph, data, NAMES, key="k", progress=lambda *at: told.append(at), note=notes.append, **options
     )
     assert flat(seen) == expected
-    if batches > 1:
-        assert "kept from an earlier run" in notes[0]
+    assert all(re.fullmatch(INTERRUPTED, note) for note in notes)
+    assert len(notes) == (batches > 1)
     assert told[-1][0] == told[-1][1]
 
 
-def test_statistics_are_kept(graph, data):
-    first = flat(calibrate(graph, data, NAMES, channel_axes={"a": 1}, key="k"))
-    assert flat(calibrate(graph, data, NAMES, channel_axes={"a": 1}, key="k", runner=Mortal(0))) == first
+def test_statistics_are_kept_and_it_is_said(graph, data):
+    notes = []
+    options = {"channel_axes": {"a": 1}, "key": "k", "note": notes.append}
+    first = flat(calibrate(graph, data, NAMES, **options))
+    assert notes == []
+    again = calibrate(graph, data, NAMES, runner=Mortal(0), **options)
+    assert flat(again) == first
+    assert notes == ["the statistics of an earlier calibration on the same 50 samples are used again"]
+
+
+def test_another_version_of_the_runtime_is_another_key(graph, data, monkeypatch):
+    calibrate(graph, data, NAMES, key="k")
+    monkeypatch.setattr("onnxruntime.__version__", "0.0.1")
+    with pytest.raises(RuntimeError, match="power"):
+        calibrate(graph, data, NAMES, key="k", runner=Mortal(0))
 
 
 @pytest.mark.parametrize(
@@ -177,15 +193,18 @@ def test_a_damaged_file_is_collected_again(graph, data, cache, damage):
     (file,) = cache.iterdir()
     file.write_bytes(damage(file.read_bytes()) if callable(damage) else damage)
     assert flat(calibrate(graph, data, NAMES, key="k", note=notes.append)) == expected
-    assert "damaged" in notes[0]
+    (note,) = notes
+    assert note.startswith("the statistics of an earlier calibration are damaged and are collected anew: ")
+    assert "savez" not in note
     assert flat(calibrate(graph, data, NAMES, key="k", runner=Mortal(0))) == expected
 
 
 def test_a_folder_that_cannot_be_written(graph, data, cache):
     cache.parent.write_text("a file")
     notes = []
-    assert calibrate(graph, data, ["x"], key="k", note=notes.append)["x"].samples == 50
-    assert "are not kept" in notes[0]
+    assert calibrate(graph, data, ["x"], key="k", batch_size=10, note=notes.append)["x"].samples == 50
+    (note,) = notes  # and not one for each batch
+    assert note.startswith("the statistics are not kept for the next calibration: ")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

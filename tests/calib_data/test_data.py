@@ -147,6 +147,28 @@ def test_free_dimensions_take_anything(shape):
 
 
 @pytest.mark.parametrize(
+    ("shapes", "told"),
+    [
+        ([("N", "H", "H")], "'H', that differ: 4, 5"),
+        ([("N", "N", "W")], "'N', that differ: 4, the batch"),
+        ([("N", "H", "W"), ("N", "H")], "'H', that differ: 3, 4"),
+        ([("N", "H", "W"), ("N", "other")], ""),
+        ([("N", "", ""), ("", "")], ""),
+        ([(None, None, None)], ""),
+        ([None], ""),
+        ([(1, "H", "H", "C"), (1, "H", "C")], "'C', that differ: 3, 5"),
+    ],
+)
+def test_one_name_for_several_sizes_is_said(shapes, told):
+    whole = len(shapes[0] or ()) == 4
+    arrays = {"x": np.zeros((10, 1, 4, 4, 5) if whole else (10, 4, 5), np.float32)}
+    if len(shapes) == 2:
+        arrays["z"] = np.zeros((10, 1, 4, 3) if whole else (10, 3), np.float32)
+    notes = _data(**arrays).for_model([_spec(n, shape=s) for n, s in zip("xz", shapes, strict=False)]).notes
+    assert [told in note for note in notes] == ([True] if told else [])
+
+
+@pytest.mark.parametrize(
     ("given", "wanted"),
     [
         ("float64", "float32"),

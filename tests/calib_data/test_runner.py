@@ -18,6 +18,11 @@ def network() -> ir.Model:
     return n.model(n.head(n.relu(n.add(a, n.conv(a, 8)))))
 
 
+def test_it_says_what_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.__version__", "1.2.3")
+    assert OrtRunner().identity == OrtRunner(threads=1).identity == "onnxruntime 1.2.3"
+
+
 @pytest.mark.parametrize("optimize", [True, False])
 def test_weights_that_are_lent_are_the_same_weights(monkeypatch: pytest.MonkeyPatch, optimize: bool) -> None:
     model = network()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from sardonyx.cli.text import clean, count, share, shorten, size, table
+from sardonyx.cli.text import clean, count, parse_size, share, shorten, size, table
+from sardonyx.core.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,17 @@ def test_shares(part: float | None, whole: float | None, text: str) -> None:
 
 def test_numbers_stand_on_the_right() -> None:
     assert table(("name", "n"), [("a", 5), ("long", 1000)]) == "name     n\na        5\nlong  1000"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("4096", 4096), ("512MB", 512_000_000), ("1.5 gb", 1_500_000_000), ("2GiB", 2 * 2**30), ("7k", 7000)],
+)
+def test_sizes_are_read(text: str, number: int) -> None:
+    assert parse_size(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1", "1e9", "0.2", "1 PB", "12 monkeys", "9" * 400, "١GB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not a size"):
+        parse_size(text)

@@ -102,10 +102,23 @@ def test_scales(write, model, assert_refused, scale, op):
     assert_refused(write(made), op, "zero, negative or not finite", kind=ModelError)
 
 
-def test_scales_in_constant_nodes(write, assert_refused):
+@pytest.mark.parametrize("value", ["value_float = 0.0", "value_floats = [1.0, -1.0]"])
+def test_scales_in_constant_nodes(write, assert_refused, value):
     path = write(
-        "g (float[4] x) => (uint8[4] y) <uint8 z = {0}>"
-        "{ s = Constant <value_float = 0.0> ()  y = QuantizeLinear(x, s, z) }"
+        "g (float[2] x) => (uint8[2] y) <uint8 z = {0}>"
+        f"{{ s = Constant <{value}> ()  y = QuantizeLinear(x, s, z) }}"
+    )
+    assert_refused(path, "'s'", kind=ModelError)
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["QLinearSigmoid (q, s, z, t, z)", "QLinearConcat (t, z, q, s, z)", "QLinearConcat (s, z, q, t, z)"],
+)
+def test_scales_of_the_runtimes_own_operators(write, assert_refused, call):
+    path = write(
+        "g (uint8[4] q) => (uint8[N] y) <float s = {0}, float t = {1}, uint8 z = {0}>"
+        f"{{ y = com.microsoft.{call} }}"
     )
     assert_refused(path, "'s'", kind=ModelError)
 

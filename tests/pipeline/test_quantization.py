@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import sardonyx as sx
+from sardonyx.passes.quantization import NodeEffect
 from sardonyx.pipeline import drop_budget
-from sardonyx.pipeline.drop_budget import Candidate, Judge, search_drop
+from sardonyx.pipeline.drop_budget import Candidate, Judge, Relief, search_drop
 from sardonyx.pipeline.monitor import Silent
 from sardonyx.runtime import Accuracy
 
@@ -85,6 +85,15 @@ def test_each_tool_reports_its_gain(model: sx.ModelArtifact, data: sx.Calibratio
     assert all((gain.after_db > gain.before_db) == gain.kept for gain in report.tools)
 
 
+def test_the_method_with_the_least_error_is_taken(
+    model: sx.ModelArtifact, data: sx.CalibrationData
+) -> None:
+    report = sx.quantize(model, data, method="auto").report
+    assert set(report.methods) == {"minmax", "moving-average", "percentile", "entropy", "mse"}
+    assert report.methods[report.method] == max(report.methods.values())
+    assert sx.quantize(model, data, method=report.method).report.output_ratio == report.output_ratio
+
+
 def test_textbook_types_on_request(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
     types = sx.quantize(model, data, target="cpu-x86", textbook="narrow").report.types
     assert (types.activation, types.zero_point, types.weight_bits) == ("int8", "symmetric", 8)
@@ -112,25 +121,28 @@ class Bench:
     costs: dict[str, float]
     tried: list[int] = field(default_factory=list)
 
-    def attempt(self, restored: Sequence[str]) -> Candidate:
-        self.tried.append(len(restored))
-        return Candidate(tuple(restored), None)  # type: ignore[arg-type]
+    def attempt(self, relief: Relief) -> Candidate:
+        self.tried.append(len(relief.to_float))
+        return Candidate(relief, None)  # type: ignore[arg-type]
 
     def measure(self, model: Any) -> Accuracy:
-        lost = (
-            sum(cost for node, cost in self.costs.items() if node not in model)
-            if isinstance(model, tuple)
-            else 0
-        )
+        lost = 0.0
+        if isinstance(model, Relief):
+            left = {node: cost for node, cost in self.costs.items() if node not in model.to_float}
+            lost = sum(cost / 10 if node in model.to_wide else cost for node, cost in left.items())
         return Accuracy("top1", 1.0 - lost, None, None, 100, "")
 
-    def search(self, monkeypatch: pytest.MonkeyPatch, max_drop: float) -> drop_budget.DropBudget:
-        ranking = sorted(self.costs, key=lambda node: -self.costs[node])
+    def search(
+        self, monkeypatch: pytest.MonkeyPatch, max_drop: float, *, may_widen: bool = False
+    ) -> drop_budget.DropBudget:
+        effects = [NodeEffect(node, "Conv", 20.0, cost, 1) for node, cost in self.costs.items()]
+        ranking = sorted(effects, key=lambda effect: -effect.noise_ratio)
         monkeypatch.setattr(drop_budget, "evaluate", lambda model, *rest, **options: self.measure(model))
         original: Any = "float"
         data: Any = "samples"
         judge = Judge(original, data, "top1")
-        return search_drop(judge, self.attempt, lambda: ranking, max_drop=max_drop, monitor=Silent())[1]
+        words: dict[str, Any] = {"max_drop": max_drop, "monitor": Silent(), "may_widen": may_widen}
+        return search_drop(judge, self.attempt, lambda: ranking, **words)[1]
 
 
 COSTS = {"a": 0.02, "b": 0.3, "c": 0.01, "d": 0.2, "e": 0.1, "f": 0.0}
@@ -146,7 +158,17 @@ def test_as_few_of_the_worst_nodes_as_needed_go_back(
     assert Bench(COSTS).search(monkeypatch, max_drop).restored == tuple(restored)
 
 
-def test_a_budget_that_cannot_be_held_names_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(sx.ExpectationError, match="the best loses") as caught:
-        Bench({"a": 0.3, "b": 0.3}).search(monkeypatch, 0.1)
-    assert "a" in caught.value.remedy
+@pytest.mark.parametrize(
+    ("max_drop", "widened", "restored"), [(0.4, "b", ""), (0.1, "bde", ""), (0.02, "eacf", "bd")]
+)
+def test_nodes_go_to_16_bits_before_they_go_to_float(
+    monkeypatch: pytest.MonkeyPatch, max_drop: float, widened: str, restored: str
+) -> None:
+    budget = Bench(COSTS).search(monkeypatch, max_drop, may_widen=True)
+    assert (budget.widened, budget.restored) == (tuple(widened), tuple(restored))
+
+
+def test_a_budget_that_cannot_be_held_gives_the_best_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = Bench({"a": 0.3, "b": 0.2}).search(monkeypatch, 0.1)
+    assert (budget.held, budget.restored, [t.to_float for t in budget.tries]) == (False, ("a",), [0, 1])
+    assert [effect.node for effect in budget.culprits] == ["a", "b"]

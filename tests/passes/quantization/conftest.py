@@ -69,3 +69,9 @@ def images():
 def cpu():
     """An x86 CPU with VNNI, whatever machine this is."""
     return replace(get_target("cpu-x86"), reduce_range=False)
+
+
+@pytest.fixture
+def narrow():
+    """An x86 CPU without VNNI: 7 bits, and no sum that saturates on any machine."""
+    return replace(get_target("cpu-x86"), reduce_range=True)

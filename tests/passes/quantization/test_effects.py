@@ -1,12 +1,22 @@
 """What each node alone does to the outputs."""
 
+from dataclasses import replace
+
 import numpy as np
+import onnx_ir as ir
 import pytest
 from sardonyx.calib_data.data import CalibrationData
 from sardonyx.calib_data.runner import OrtRunner
 from sardonyx.core.errors import UsageError
 from sardonyx.core.targets import get_target
-from sardonyx.passes.quantization import QuantizeOptions, Quantizer, node_effects, quantize, textbook
+from sardonyx.passes.quantization import (
+    QuantizeOptions,
+    Quantizer,
+    layer_effects,
+    node_effects,
+    quantize,
+    textbook,
+)
 
 FRAGILE = """g (float[N,16,9,9] x) => (float[N,32,5,5] y) {
     a = Conv <pads = [1,1,1,1]> (x, w1)  r = Relu(a)
@@ -40,6 +50,30 @@ def test_the_fragile_layer_is_named_first(fragile, samples, cpu):
     assert effects[0].node == "Conv_2"
     assert {e.node for e in effects} == {n.name for n in trace.placement.nodes}
     assert effects[0].sqnr_db < effects[-1].sqnr_db - 20
+
+
+def test_a_layer_with_an_outlier_in_every_channel_is_named_first(cnn, images, cpu):
+    weight = cnn.graph.initializers["w2"]
+    array = weight.const_value.numpy().copy()
+    array[:, 0, 0, 0] = 50.0  # the others fall below a step
+    weight.const_value = ir.tensor(array)
+    quantizer = Quantizer(cnn, images, target=cpu)
+    assert layer_effects(quantizer.quantize(), quantizer)[0].node == "Conv_2"
+
+
+def test_recurrent_layers_are_ranked_too(network, normal, narrow):
+    text = """g (float[S,B,20] x) => (float[S,1,B,24] y) {
+        z = MatMul(x, v)  y = LSTM <hidden_size = 24> (z, w, r)
+    }"""
+    weights = {"v": normal(20, 20), "w": normal(1, 96, 20), "r": normal(1, 96, 24)}
+    data = CalibrationData.from_arrays({"x": normal(7, 3, 20, scale=1.0)})
+    quantizer = Quantizer(network(text, weights), replace(data, fixed_batch=7), target=narrow)
+    outcome = quantizer.quantize()
+    effects = {effect.node: effect for effect in layer_effects(outcome, quantizer)}
+    assert {"LSTM_1"} <= set(effects) == {change.node for change in outcome.report.applied}
+    assert 20 < effects["LSTM_1"].sqnr_db < 80
+    spared = quantizer.quantize(exclude=("LSTM_1",)).report
+    assert ("LSTM_1", "excluded") in {(s.node, s.code) for s in spared.skipped}
 
 
 def test_with_all_but_the_fragile_layer_the_outputs_hold(fragile, samples, cpu):

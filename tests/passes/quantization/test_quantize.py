@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
-import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from sardonyx.calib_data.data import CalibrationData
 from sardonyx.calib_data.runner import OrtRunner
 from sardonyx.core.serialize import model_bytes
 from sardonyx.core.targets import get_target
-from sardonyx.passes.quantization import METHODS, QuantizeOptions, quantize, rank_sensitivity
+from sardonyx.passes.quantization import METHODS, QuantizeOptions, quantize
 
 
 def ops(model):
@@ -188,22 +187,10 @@ def test_a_huge_bias_is_written_exactly(network, normal, cpu):
     assert [w.widened for w in result.report.weights] == [True]
 
 
-def test_layer_errors_and_their_ranking(cnn, images, cpu):
+def test_every_integer_layer_has_its_error(cnn, images, cpu):
     report = quantize(cnn, images, target=cpu).report
-    layers = {layer.node: layer for layer in report.layers}
-    assert set(layers) == {c.node for c in report.applied}
-    assert all(20 < layer.sqnr_db < 80 for layer in layers.values())
-    ranked = rank_sensitivity(report)
-    assert sorted(ranked) == sorted(layers)
-    assert layers[ranked[0]].added_ratio >= layers[ranked[-1]].added_ratio
-
-
-def test_the_worst_layer_is_ranked_first(cnn, images, cpu):
-    weight = cnn.graph.initializers["w2"]
-    array = weight.const_value.numpy().copy()
-    array[:, 0, 0, 0] = 50.0  # an outlier in every channel: the others fall below a step
-    weight.const_value = ir.tensor(array)
-    assert rank_sensitivity(quantize(cnn, images, target=cpu).report)[0] == "Conv_2"
+    assert {layer.node for layer in report.layers} == {c.node for c in report.applied}
+    assert all(20 < layer.sqnr_db < 80 for layer in report.layers)
 
 
 def test_progress_reaches_the_end(cnn, images, cpu):

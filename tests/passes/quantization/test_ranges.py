@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sardonyx.calib_data.statistics import ValueObserver
 from sardonyx.passes.quantization.options import METHODS
-from sardonyx.passes.quantization.ranges import choose_range, divergences, quantile
+from sardonyx.passes.quantization.ranges import choose_range, divergences, quantile, without_spikes
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.standard_normal(400_000)
@@ -107,7 +107,68 @@ def test_divergences_are_those_of_the_definition(share):
     counts[-1] = 1
     widths = np.array([16, 17, 40, 150, 199, 200])
     expected = [divergence(counts, width, 16) for width in widths]
-    assert divergences(counts.astype(float), widths, 16) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    above = np.array([counts[width:].sum() for width in widths], float)
+    assert divergences(counts.astype(float), above, widths, 16) == pytest.approx(
+        expected, rel=1e-9, abs=1e-12
+    )
+
+
+KNOWN = {
+    "normal": NORMAL,
+    "positive": np.abs(NORMAL),
+    "exponential": RNG.exponential(size=400_000),
+    "laplace": RNG.laplace(size=400_000),
+    "uniform": RNG.uniform(-1, 1, 400_000),
+}
+known = pytest.mark.parametrize("values", KNOWN.values(), ids=KNOWN)
+
+
+def entropy_threshold(values):
+    return choose_range(seen(values), "entropy")[1]
+
+
+@known
+def test_entropy_of_a_known_distribution_is_that_of_the_definition(values):
+    statistics, steps = seen(values), 255 if values.min() >= 0 else 128
+    low, high = np.split(statistics.histogram.counts, 2)
+    counts = np.trim_zeros(low[::-1] + high, "b")
+    found = round(choose_range(statistics, "entropy")[1] / statistics.histogram.width)
+    tried = np.linspace(steps, len(counts), 15).astype(int)
+    least = min(divergence(counts, width, steps) for width in tried)
+    assert divergence(counts, min(found, len(counts)), steps) <= 1.05 * least
+
+
+@known
+def test_entropy_clips_little_of_a_known_distribution(values):
+    assert np.mean(values > entropy_threshold(values)) < 1e-4
+
+
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_zeros_do_not_move_the_entropy_threshold(share):
+    values = np.abs(NORMAL[:50_000])
+    zeros = np.zeros(int(len(values) * share / (1 - share)))
+    assert entropy_threshold(np.concatenate([zeros, values])) == entropy_threshold(values)
+
+
+@known
+@pytest.mark.parametrize("spike", [0.1, 0.3])
+def test_a_spike_does_not_narrow_the_entropy_threshold(values, spike):
+    background = np.concatenate([values, np.full(len(values), spike)])
+    assert entropy_threshold(background) > 0.75 * entropy_threshold(values)
+
+
+@known
+def test_what_piles_up_at_the_end_is_not_clipped(values):
+    piled = np.concatenate([values[:300_000], np.full(100_000, values.max())])
+    assert entropy_threshold(piled) == pytest.approx(values.max())
+
+
+def test_a_spike_alone_is_lowered():
+    counts = np.full(400, 100.0)
+    counts[[7, 200]], counts[300:399] = 1e6, 0.0
+    found = without_spikes(counts)
+    assert (found[7], found[200], found[399]) == (150.0, 150.0, 1.0)
+    assert np.flatnonzero(found != counts).tolist() == [7, 200, 399]
 
 
 @pytest.mark.parametrize("symmetric", [False, True])

@@ -96,17 +96,41 @@ def test_an_old_opset_is_raised(network, normal, cpu, opset):
     assert result.model.opset_imports[""] == 13
 
 
-def test_a_recurrent_layer_stays_float_with_a_reason(network, normal, cpu):
-    text = """g (float[S,N,8] x) => (float[S,N,16] y) {
-        h = LSTM <hidden_size = 16> (x, w, r)  q = Squeeze(h, a)  y = MatMul(q, m)
-    }"""
+@pytest.mark.parametrize(
+    ("layer", "gates", "target", "code"),
+    [("GRU", 3, "cpu-x86", "no-kernel"), ("LSTM", 4, "cpu-x86", None), ("LSTM", 4, "tensorrt", "recurrent")],
+)
+def test_recurrent_layers_become_dynamic_or_stay_with_a_reason(network, normal, layer, gates, target, code):
+    text = f"""g (float[S,N,8] x) => (float[S,N,16] y) {{
+        h = {layer} <hidden_size = 16> (x, w, r)  q = Squeeze(h, a)  y = MatMul(q, m)
+    }}"""
     axis = np.array([1], np.int64)
-    weights = {"w": normal(1, 64, 8), "r": normal(1, 64, 16), "a": axis, "m": normal(16, 16)}
+    weights = {"w": normal(1, 16 * gates, 8), "r": normal(1, 16 * gates, 16), "a": axis, "m": normal(16, 16)}
     data = CalibrationData.from_arrays({"x": normal(5, 3, 8, scale=1.0)})
-    result = quantize(network(text, weights), data, target=cpu)
-    assert [(s.node, s.code) for s in result.report.skipped if s.code == "recurrent"] == [
-        ("LSTM_0", "recurrent")
-    ]
+    report = quantize(network(text, weights), data, target=get_target(target)).report
+    assert [s.code for s in report.skipped if s.node == f"{layer}_0"] == ([code] if code else [])
+    assert ("dynamic" in {c.what for c in report.applied}) == (code is None)
+
+
+def test_a_recurrent_layer_that_a_dynamic_range_would_blind_stays_float(network, normal, narrow):
+    text = "g (float[S,N,8] x) => (float[S,1,N,16] y) { k = MatMul(x, m)  y = LSTM <hidden_size = 16> (k, w, r) }"
+    spread = np.diag(np.geomspace(1, 1e4, 8, dtype=np.float32))
+    weights = {"w": normal(1, 64, 8) @ np.linalg.inv(spread), "r": normal(1, 64, 16), "m": spread}
+    data = CalibrationData.from_arrays({"x": normal(5, 3, 8, scale=1.0)})
+    report = quantize(network(text, weights), data, target=narrow).report
+    assert {s.node: s.code for s in report.skipped}["LSTM_1"] == "measured"
+    assert [c.node for c in report.applied] == ["MatMul_0"]
+
+
+def test_a_model_of_recurrent_layers_alone(network, normal, narrow):
+    text = "g (float[S,N,8] x) => (float[S,1,N,16] y) { y = LSTM <hidden_size = 16> (x, w, r) }"
+    model = network(text, {"w": normal(1, 64, 8), "r": normal(1, 64, 16)})
+    data = CalibrationData.from_arrays({"x": normal(5, 3, 8, scale=1.0)})
+    result = quantize(model, data, target=narrow)
+    assert [n.op_type for n in result.model.graph] == ["DynamicQuantizeLSTM"]
+    assert result.report.output_ratio < 1e-3
+    with pytest.raises(InputError, match="no convolution or matrix product"):
+        quantize(model, data, QuantizeOptions(exclude=("LSTM_0",)), target=narrow)
 
 
 def test_what_does_not_pay_is_quantized_and_said(network, normal, cpu):
