@@ -149,7 +149,9 @@ class Quantizer:
         result, written = _write(base.model, placement, parameters, self.target, options, adjustments)
         rest = quantize_recurrent(result, self.dynamic_options(options), target=self.target, refused=refused)
         validate(result)
-        report = describe(placement, parameters, base.statistics, written, self.target, options)
+        report = describe(
+            placement, parameters, base.statistics, written, self.target, options, self.model.graph.inputs
+        )
         join(report, rest)
         report.tool_skipped = base.skipped
         report.before, report.after = measure_graph(self.model), measure_graph(result)

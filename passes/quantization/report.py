@@ -21,6 +21,7 @@ class ChosenTypes:
         per_channel: Whether weights have a scale for each output channel.
         weight_bits: Bits of a weight that are used: 8, or 7 with a reduced range.
         reasons: Why, in sentences.
+        forbids: What the target does not take.
     """
 
     target: str
@@ -31,6 +32,7 @@ class ChosenTypes:
     per_channel: bool
     weight_bits: int
     reasons: tuple[str, ...]
+    forbids: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -24,6 +24,7 @@ def describe(
     written: Written,
     target: Target,
     options: QuantizeOptions,
+    inputs: Sequence[ir.Value],
 ) -> QuantizeReport:
     """The report, but for errors and sizes, which take a run.
 
@@ -34,9 +35,10 @@ def describe(
         written: What was written.
         target: The hardware, as the user wants it used.
         options: What was asked for.
+        inputs: The model's inputs.
     """
     report = QuantizeReport("quantize", skipped=placement.skipped, method=options.method)
-    report.types = _types(target, options)
+    report.types = _types(target, options, inputs)
     report.applied = [
         Change(n.name or "", n.op_type, "float32", f"{target.activation_type} x {target.weight_type}")
         for n in placement.nodes
@@ -96,7 +98,7 @@ def _tensor(
     )
 
 
-def _types(target: Target, options: QuantizeOptions) -> ChosenTypes:
+def _types(target: Target, options: QuantizeOptions, inputs: Sequence[ir.Value]) -> ChosenTypes:
     return ChosenTypes(
         target=target.name,
         activation=target.activation_type,
@@ -105,5 +107,22 @@ def _types(target: Target, options: QuantizeOptions) -> ChosenTypes:
         zero_point=target.zero_point,
         per_channel=options.per_channel,
         weight_bits=7 if target.reduce_range else 8,
-        reasons=target.reasons,
+        reasons=(*target.reasons, *_unfixed(target, inputs)),
+        forbids=target.forbids,
     )
+
+
+def _unfixed(target: Target, inputs: Sequence[ir.Value]) -> list[str]:
+    """A sentence for each input whose open dimensions keep the model off the target's kernels."""
+    if not target.needs_fixed_shapes:
+        return []
+    free = {
+        v.name: [str(d) for d in v.shape or () if not isinstance(d, int)]
+        for v in inputs
+        if not v.is_initializer()
+    }
+    return [
+        f"{target.name} takes no dimension without a number: fix {', '.join(dims)} of input {name!r} before it goes there"
+        for name, dims in free.items()
+        if dims
+    ]

@@ -141,3 +141,9 @@ def test_what_does_not_pay_is_quantized_and_said(network, normal, cpu):
     result = quantize(model, data, target=cpu)
     assert result.report.details["expected_faster"] is False
     assert [c.node for c in result.report.applied] == ["Conv_0"]
+
+
+@pytest.mark.parametrize(("target", "said"), [("qnn", True), ("nnapi", True), ("cpu-x86", False)])
+def test_open_dimensions_are_mentioned_where_the_target_takes_none(cnn, images, target, said):
+    reasons = quantize(cnn, images, target=get_target(target)).report.types.reasons
+    assert any("fix N of input 'x'" in reason for reason in reasons) == said
