@@ -22,9 +22,9 @@ def show_quantize(console: Console, result: Quantized) -> None:
     """Which types were chosen and why, what helped and what hurt, and what stays in float."""
     for reason in result.reasons:
         console.say(reason)
-    types = getattr(result.report, "types", None)
-    for thing in types.forbids if types else ():
-        console.detail(f"{types.target} does not take {thing}")
+    if (types := getattr(result.report, "types", None)) is not None:
+        for thing in types.forbids:
+            console.detail(f"{types.target} does not take {thing}")
     show_metrics(console, result.report.before, result.report.after)
     for method, ratio_db in getattr(result.report, "methods", {}).items():
         taken = ", taken" if method == getattr(result.report, "method", "") else ""
