@@ -16,6 +16,7 @@ from ..core.errors import UsageError
 from ..core.reports import Skip
 from ..passes.quantization import DYNAMIC
 from ..runtime import LatencyOptions, measure_latency, time_nodes
+from ..runtime.feeds import fixed_batch
 from .drop_budget import Candidate, Relief
 from .monitor import Monitor
 
@@ -91,6 +92,8 @@ def choose_fastest(
     Raises:
         UsageError: The model does not take the batch.
     """
+    if (own := fixed_batch(source, data)) not in {None, batch}:
+        raise UsageError(f"the model takes a batch of {own} only, not {batch}", remedy=f"give --batch {own}")
     found = _candidates(source, attempt, data, batch=batch, threads=threads, seed=seed)
     models = {_FLOAT: source, **{name: candidate.model for name, (candidate, _) in found.items()}}
     options = LatencyOptions(batches=(batch,), threads=threads, seconds=_SECONDS, seed=seed)

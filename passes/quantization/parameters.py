@@ -97,9 +97,9 @@ def activation_parameters(
         finest = max(high / last, -low / -first) if full and signed else amax / last
         scale = float(np.float32(finest if signed else 2.0 * amax / last))
         return ActivationParameters(scale, 0 if signed else (last + 1) // 2, int_type, constant)
-    scale = float(np.float32((high - low) / (last - first)))
-    zero_point = round(first - low / scale)
-    return ActivationParameters(scale, min(max(zero_point, first), last), int_type, constant)
+    step = (high - low) / (last - first)
+    zero_point = min(max(round(first - low / step), first), last)
+    return ActivationParameters(float(np.float32(step)), zero_point, int_type, constant)
 
 
 def within(parameters: ActivationParameters, limit: float) -> ActivationParameters:

@@ -85,9 +85,7 @@ def test_each_tool_reports_its_gain(model: sx.ModelArtifact, data: sx.Calibratio
     assert all((gain.after_db > gain.before_db) == gain.kept for gain in report.tools)
 
 
-def test_the_method_with_the_least_error_is_taken(
-    model: sx.ModelArtifact, data: sx.CalibrationData
-) -> None:
+def test_the_method_with_the_least_error_is_taken(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
     report = sx.quantize(model, data, method="auto").report
     assert set(report.methods) == {"minmax", "moving-average", "percentile", "entropy", "mse"}
     assert report.methods[report.method] == max(report.methods.values())

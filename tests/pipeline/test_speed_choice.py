@@ -84,3 +84,14 @@ def test_what_contradicts_itself_is_refused(
 def test_a_word_that_is_not_known_is_an_error(model: sx.ModelArtifact, data: sx.CalibrationData) -> None:
     with pytest.raises(TypeError, match="colour"):
         sx.quantize(model, data, colour="red")  # type: ignore[call-arg]
+
+
+def test_another_batch_than_the_models_own_is_refused(
+    model: sx.ModelArtifact, data: sx.CalibrationData
+) -> None:
+    graph = model.load()
+    for value in (*graph.graph.inputs, *graph.graph.outputs):
+        value.shape = value.shape.copy()
+        value.shape[0] = 1
+    with pytest.raises(sx.UsageError, match="a batch of 1 only, not 32"):
+        sx.quantize(sx.ModelArtifact.of(graph), data, measure=True, batch=32)
