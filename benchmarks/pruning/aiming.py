@@ -1,18 +1,15 @@
-"""What the workers of the peers share: reading a job, aiming at a share of the parameters, one line of JSON a case.
+"""Aiming at a share of the parameters, for the workers of the peers.
 
 A peer takes a share of channels to cut; what is asked for is a share of parameters to keep. Only Python is needed.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -79,24 +76,3 @@ class Aim(Generic[Result]):
             else:
                 self._trials[ratio] = Trial(result, kept, time.monotonic() - start)
         return self._trials.get(ratio)
-
-
-def serve(make: Callable[[dict[str, Any]], Callable[[float, Path], float]]) -> None:
-    """Do the job named on the command line, and say of each share how it went.
-
-    The job is JSON: ``cases`` maps shares to output files; the rest is for ``make``. For each share a line of
-    JSON is printed with ``share`` and either ``seconds`` or ``error``: what a peer throws is an outcome here.
-
-    Args:
-        make: From the job to a function that writes the file for a share and returns the seconds of its call.
-    """
-    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf8"))
-    perform = make(job)
-    for share, output in job["cases"].items():
-        said: dict[str, Any] = {"share": share}
-        try:
-            said["seconds"] = perform(float(share), Path(output))
-        except Exception as error:  # noqa: BLE001 - whatever a peer throws is an outcome
-            cause = (str(error).strip().splitlines() or [""])[0]
-            said["error"] = f"{type(error).__name__}: {cause}"
-        print(json.dumps(said), flush=True)

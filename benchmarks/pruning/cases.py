@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import sardonyx as sx
-from peers import Peer, ask
+from environments import Answer, Peer, ask
 from subjects import Subject, export_weights
 
 SARDONYX: Mapping[str, Mapping[str, Any]] = {
@@ -101,7 +101,7 @@ class Bench:
             "cases": {share: str(path) for share, path in outputs.items()},
             **peer.settings[setting],
         }
-        said = ask(peer.python(self.environments), peer.worker, job, self.folder)
+        said = ask(peer, self.environments, job)
         return [
             _answered(subject, Case(peer.name, setting, float(share), path), said[share])
             for share, path in outputs.items()
@@ -109,8 +109,8 @@ class Bench:
 
     def _lacking(self, subject: Subject, peer: Peer) -> str:
         """Why a tool cannot be tried on a model; empty where it can."""
-        if not peer.python(self.environments).exists():
-            return "not installed: run benchmarks/pruning/peers.py"
+        if not peer.is_installed(self.environments):
+            return f"{peer.version} is not installed: run benchmarks/pruning/peers.py"
         if peer.needs_torch and subject.weights is None:
             return "takes torch modules only"
         return ""
@@ -120,17 +120,17 @@ class Bench:
         return self.folder / f"{words}.onnx"
 
 
-def _answered(subject: Subject, case: Case, answer: Mapping[str, Any]) -> Case:
+def _answered(subject: Subject, case: Case, answer: Answer) -> Case:
     """A peer's case, with its file exported as the model was where it is torch's."""
-    if "error" in answer:
-        return replace(case, file=None, note=answer["error"])
+    if answer.error:
+        return replace(case, file=None, note=answer.error)
     file = case.file
     if file is not None and file.suffix == ".safetensors":
         try:
             file = export_weights(subject.name, file, file.with_suffix(".onnx"))
         except (sx.SardonyxError, RuntimeError) as error:
             return replace(case, file=None, note=f"does not run: {str(error).splitlines()[0]}")
-    return replace(case, file=file, seconds=answer["seconds"])
+    return replace(case, file=file, seconds=answer.seconds)
 
 
 def _say(subject: Subject, tool: str, what: str) -> None:

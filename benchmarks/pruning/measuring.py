@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import sardonyx as sx
 from cases import Case
+from measured import Measured, measure_files
 from sardonyx.core.metrics import measure_graph
-from sardonyx.runtime import Accuracy, LatencyOptions, LatencyRow, evaluate, measure_latency
-
-BATCHES = (1, 32)
+from sardonyx.core.reports import GraphMetrics
+from sardonyx.runtime import Accuracy, LatencyRow
 
 _UNTOUCHED, _FAR = 0.995, 0.05
 
@@ -25,7 +24,7 @@ class Row:
         params_ratio: Share of the parameters that is left.
         macs_ratio: Share of the multiply-accumulates that is left.
         top1: Accuracy on the test images.
-        latency: A row for each of :data:`BATCHES`, against the model as it was.
+        latency: A row for each batch size, against the model as it was.
     """
 
     case: Case
@@ -38,7 +37,7 @@ class Row:
 def measure_cases(
     cases: Sequence[Case], test: sx.CalibrationData, *, threads: int, seconds: float
 ) -> list[Row]:
-    """Measure all cases of one model; files that are equal to the byte are measured once.
+    """Measure all cases of one model.
 
     Args:
         cases: The cases, the model as it was being the first.
@@ -46,34 +45,27 @@ def measure_cases(
         threads: Threads inside an operator.
         seconds: The longest that timing may take.
     """
-    taken: dict[Case, sx.ModelArtifact] = {}
-    accuracy: dict[str, Accuracy] = {}
-    rows: dict[Case, Row] = {case: Row(case) for case in cases}
-    for case in cases:
-        print(f"measuring {case.tool}, {case.setting} {case.share}", file=sys.stderr, flush=True)
-        try:
-            model = None if case.file is None else sx.open_model(case.file)
-            if model is not None and model.sha256 not in accuracy:
-                accuracy[model.sha256] = evaluate(model, test, threads=threads)
-        except sx.SardonyxError as error:
-            rows[case] = Row(replace(case, note=f"does not run: {str(error).splitlines()[0]}"))
-        else:
-            taken |= {} if model is None else {case: model}
-    print("timing", file=sys.stderr, flush=True)
-    options = LatencyOptions(batches=BATCHES, threads=threads, seconds=seconds)
-    timed = measure_latency({model.sha256: model for model in taken.values()}, test, options)
-    whole = measure_graph(taken[cases[0]].load())
-    for case, model in taken.items():
-        graph = measure_graph(model.load())
-        row = Row(
-            case,
-            graph.params / whole.params,
-            graph.macs / whole.macs if graph.macs and whole.macs else None,
-            accuracy[model.sha256],
-            tuple(r for r in timed.rows if r.model == model.sha256),
-        )
-        rows[case] = replace(row, case=replace(case, note=_note(row)))
-    return [rows[case] for case in cases]
+    files = {case: case.file for case in cases if case.file is not None}
+    found = measure_files(files, test, threads=threads, seconds=seconds)
+    first = found[cases[0]]
+    if isinstance(first, str):
+        raise SystemExit(f"{cases[0].file} {first}")
+    whole = measure_graph(first.model.load())
+    return [_row(case, found.get(case, case.note), whole) for case in cases]
+
+
+def _row(case: Case, measured: Measured | str, whole: GraphMetrics) -> Row:
+    if isinstance(measured, str):
+        return Row(replace(case, note=measured))
+    graph = measure_graph(measured.model.load())
+    row = Row(
+        case,
+        graph.params / whole.params,
+        graph.macs / whole.macs if graph.macs and whole.macs else None,
+        measured.top1,
+        measured.latency,
+    )
+    return replace(row, case=replace(case, note=_note(row)))
 
 
 def _note(row: Row) -> str:

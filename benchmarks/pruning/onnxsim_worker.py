@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxsim
-from aiming import Aim, serve
+from aiming import Aim
+from jobs import serve
 from onnxsim import pruning
 
 _BATCH = 128
 
 
-def prepare(job: dict[str, Any]) -> Callable[[float, Path], float]:
+def prepare(job: dict[str, Any]) -> Callable[[str, Path], float]:
     """Simplify the file, once for all shares."""
     loaded = onnx.load(job["onnx"])
     model, is_equal = onnxsim.simplify(loaded)
@@ -39,8 +40,8 @@ def prepare(job: dict[str, Any]) -> Callable[[float, Path], float]:
 
     aim = Aim(cut)
 
-    def perform(share: float, output: Path) -> float:
-        trial = aim.closest(share)
+    def perform(share: str, output: Path) -> float:
+        trial = aim.closest(float(share))
         onnx.save(trial.result, output)
         return trial.seconds
 

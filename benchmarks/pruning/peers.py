@@ -1,4 +1,4 @@
-"""The tools that Sardonyx is compared with: their settings, their environments, and how they are asked.
+"""The tools that Sardonyx is compared with, and their settings.
 
     python benchmarks/pruning/peers.py
 
@@ -9,53 +9,15 @@ versions of this environment.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import venv
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from importlib import metadata
+import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).absolute().parents[1] / "side_by_side"))
+
+from environments import ENVIRONMENTS, Peer, install
+
 HERE = Path(__file__).absolute().parent
-ENVIRONMENTS = HERE / ".venvs"
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A tool in an environment of its own.
-
-    Attributes:
-        name: Its distribution.
-        version: The version compared with.
-        beside: Distributions that it runs beside, at the versions of this environment.
-        needs_torch: Whether it prunes torch modules, and nothing else.
-        settings: What its worker is told, for each setting.
-    """
-
-    name: str
-    version: str
-    beside: tuple[str, ...]
-    needs_torch: bool
-    settings: Mapping[str, Mapping[str, Any]]
-
-    @property
-    def requirements(self) -> list[str]:
-        """What pip installs."""
-        same = [f"{name}=={metadata.version(name).split('+')[0]}" for name in self.beside]
-        return [f"{self.name}=={self.version}", *same]
-
-    @property
-    def worker(self) -> Path:
-        """The script that does its jobs."""
-        return HERE / f"{self.name.replace('-', '_')}_worker.py"
-
-    def python(self, environments: Path) -> Path:
-        """The interpreter of its environment, there or not."""
-        folder = "Scripts/python.exe" if os.name == "nt" else "bin/python"
-        return environments / self.name / folder
 
 
 def _torch_pruning(importance: str, *, is_global: bool, **changes: Any) -> dict[str, Any]:
@@ -72,7 +34,8 @@ def peers(multiple: int) -> tuple[Peer, ...]:
         Peer(
             "torch-pruning",
             "1.6.1",
-            ("torch", "numpy", "safetensors"),
+            HERE / "torch_pruning_worker.py",
+            beside=("torch", "numpy", "safetensors"),
             needs_torch=True,
             settings={
                 "L2, local": _torch_pruning("l2", is_global=False),
@@ -88,8 +51,8 @@ def peers(multiple: int) -> tuple[Peer, ...]:
         Peer(
             "onnxsim",
             "0.8.1",
-            ("onnx", "onnxruntime", "numpy"),
-            needs_torch=False,
+            HERE / "onnxsim_worker.py",
+            beside=("onnx", "onnxruntime", "numpy"),
             settings={
                 "L2, local": {"is_calibrated": False, "is_global": False},
                 "L2, global": {"is_calibrated": False, "is_global": True},
@@ -100,42 +63,11 @@ def peers(multiple: int) -> tuple[Peer, ...]:
     )
 
 
-def ask(python: Path, worker: Path, job: Mapping[str, Any], scratch: Path) -> dict[str, dict[str, Any]]:
-    """Have a worker do a job in its environment.
-
-    Args:
-        python: The environment's interpreter.
-        worker: The script.
-        job: What it is told; ``cases`` maps shares to output files.
-        scratch: A folder for the job's file.
-
-    Returns:
-        For each share what the worker said: ``seconds`` or ``error``.
-    """
-    task = scratch / "job.json"
-    task.write_text(json.dumps(job), encoding="utf8")
-    done = subprocess.run([python, worker, task], capture_output=True, text=True, check=False)
-    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"share"')]
-    found = {answer["share"]: answer for answer in said}
-    last = (done.stderr.strip().splitlines() or [""])[-1]
-    died = {"error": f"the process ended with {done.returncode}: {last}"}
-    return {share: found.get(share, died) for share in job["cases"]}
-
-
-def make_environments(wanted: Iterable[Peer], environments: Path) -> None:
-    """Make the environments that are not there yet."""
-    for peer in wanted:
-        python = peer.python(environments)
-        if not python.exists():
-            venv.create(environments / peer.name, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *peer.requirements], check=True)
-        print(f"{peer.name} {peer.version}: {environments / peer.name}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="the folder that holds them")
-    make_environments(peers(1), parser.parse_args().environments)
+    lacking = install(peers(1), parser.parse_args().environments)
+    sys.exit("\n".join(f"{name}: {reason}" for name, reason in lacking.items()) or None)
 
 
 if __name__ == "__main__":

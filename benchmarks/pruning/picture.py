@@ -6,7 +6,8 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from measuring import BATCHES, Row
+from measured import BATCHES
+from measuring import Row
 from sardonyx.pipeline.report.palette import PRINT
 from sardonyx.pipeline.report.svg import plot_settings
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from measuring import BATCHES, Row
-from peers import Peer
-from sardonyx.runtime import LatencyRow, environment_fingerprint
-
-_NOTHING = "–"
+from environments import Peer
+from measured import BATCHES
+from measuring import Row
+from sardonyx.runtime import environment_fingerprint
+from tables import NOTHING, accuracy_cell, machine, markdown, number, speed_cells
 
 _HEAD = (
     "tool",
@@ -35,8 +35,7 @@ _HOW = (
 
 def table(rows: Sequence[Row]) -> str:
     """The rows of one model as a Markdown table; ratios are against its first row."""
-    lines = [_HEAD, ("---",) * len(_HEAD), *map(_cells, rows)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+    return markdown(_HEAD, [_cells(row) for row in rows])
 
 
 def describe(tools: Sequence[Peer], samples: int, tested: int, threads: int) -> list[str]:
@@ -48,19 +47,14 @@ def describe(tools: Sequence[Peer], samples: int, tested: int, threads: int) -> 
         tested: Test images.
         threads: Threads inside an operator.
     """
-    here = environment_fingerprint()
+    ours = environment_fingerprint().versions["sardonyx"]
     peers = [f"{peer.name} {peer.version}" for peer in tools]
-    versions = ", ".join([f"sardonyx {here.versions['sardonyx']}", *peers])
+    versions = ", ".join([f"sardonyx {ours}", *peers])
     given = (
         f"Printed by `benchmarks/pruning/run.py`: {versions}, on the same weights and the same {samples:,} training "
         f"images of Fashion-MNIST; accuracy on {tested:,} test images. Nothing is trained after a cut."
     )
-    machine = (
-        f"{here.cpu}, {here.cores} cores ({' '.join(here.flags)}), ONNX Runtime {here.versions['onnxruntime']}, "
-        f"{threads} threads. Speed is the median of ratios against the uncut model within rounds in which every file "
-        "is timed once, with its 95 % interval."
-    )
-    return [given, machine, _HOW]
+    return [given, machine(threads, "uncut"), _HOW]
 
 
 def page(tables: Mapping[str, str], about: Sequence[str], picture: str) -> str:
@@ -80,29 +74,14 @@ def page(tables: Mapping[str, str], about: Sequence[str], picture: str) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     case = row.case
-    speed = {r.batch: r for r in row.latency}
     return (
         case.tool,
-        case.setting or _NOTHING,
-        _NOTHING if case.share is None else f"{case.share:.2f}",
-        _NOTHING if row.params_ratio is None else f"{row.params_ratio:.2f}",
-        _NOTHING if row.macs_ratio is None else f"{row.macs_ratio:.2f}",
-        _accuracy(row),
-        *(_speed(speed[batch]) if batch in speed else _NOTHING for batch in BATCHES),
-        _NOTHING if case.seconds is None else f"{case.seconds:.1f}",
+        case.setting or NOTHING,
+        number(case.share, 2),
+        number(row.params_ratio, 2),
+        number(row.macs_ratio, 2),
+        accuracy_cell(row.top1),
+        *speed_cells(row.latency, BATCHES),
+        number(case.seconds, 1),
         case.note,
     )
-
-
-def _accuracy(row: Row) -> str:
-    top1 = row.top1
-    if top1 is None or top1.low is None or top1.high is None:
-        return _NOTHING
-    return f"{100 * top1.value:.2f} % ({100 * top1.low:.2f}..{100 * top1.high:.2f})"
-
-
-def _speed(row: LatencyRow) -> str:
-    if row.verdict == "baseline":
-        return "1x"
-    ends = f"{row.speed_low_ratio:.2f}..{row.speed_high_ratio:.2f}"
-    return f"{row.speed_ratio:.2f}x ({ends}) {row.verdict}"

@@ -13,18 +13,23 @@ Prints the tables, and writes them with a picture to --docs.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import sardonyx as sx
+
+sys.path.append(str(Path(__file__).absolute().parents[1] / "side_by_side"))
+
 from cases import Bench
+from environments import ENVIRONMENTS
 from measuring import Row, measure_cases
 from networks import NETWORKS
-from peers import ENVIRONMENTS, peers
+from peers import peers
 from picture import draw
 from report import describe, page, table
-from subjects import Subject, trained_subject, write_samples
+from subjects import TRAINED, Subject, trained_subject, write_samples
 
 NAME = "pruning_benchmark"
 """What the page and its picture are called."""
@@ -74,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=float, default=240.0, help="the longest timing of one model's files"
     )
-    parser.add_argument("--work", type=Path, default=Path("out/pruning"), help="keeps the trained networks")
+    parser.add_argument("--work", type=Path, default=TRAINED, help="keeps the trained networks")
     parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="the peers', from peers.py")
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="where page and picture go")
     return parser

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch_pruning as tp
-from aiming import Aim, serve
+from aiming import Aim
+from jobs import serve
 from networks import INPUT_SHAPE, NETWORKS
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -24,7 +25,7 @@ from torch.nn import functional
 _BATCH = 128
 
 
-def prepare(job: dict[str, Any]) -> Callable[[float, Path], float]:
+def prepare(job: dict[str, Any]) -> Callable[[str, Path], float]:
     """Load the module and, for Taylor, its gradients on the samples; both once for all shares."""
     module = NETWORKS[job["network"]]()
     module.load_state_dict(load_file(job["weights"]))
@@ -42,8 +43,8 @@ def prepare(job: dict[str, Any]) -> Callable[[float, Path], float]:
 
     aim = Aim(cut)
 
-    def perform(share: float, output: Path) -> float:
-        trial = aim.closest(share)
+    def perform(share: str, output: Path) -> float:
+        trial = aim.closest(float(share))
         start = time.monotonic()
         narrower = copy.deepcopy(trial.result)
         if job["restate"]:

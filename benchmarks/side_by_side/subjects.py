@@ -1,4 +1,4 @@
-"""What is pruned: networks trained once, the same weights as a torch state and as an .onnx file, and the samples."""
+"""What all tools get: networks trained once, the same weights as a torch state and as an .onnx file, and samples."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import torch
 from networks import INPUT_SHAPE, NETWORKS, load_narrower
 from safetensors.torch import load_file
 from sardonyx.training import TrainOptions, train_supervised
+
+TRAINED = Path("out/networks")
+"""Where the trained networks are kept, unless another folder is named."""
 
 _SHARE_OF_TEST = 500
 """Test images that the report of a training looks at; nothing is chosen by them."""
