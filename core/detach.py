@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
 LOCATION = "detached"
 """What stands as the data file of a weight that is kept beside the message."""
+
+_LARGE_ELEMENTS = 1 << 20
+"""Weights of more elements are hashed as they lie in memory."""
 
 
 def detached_proto(
@@ -57,3 +62,17 @@ def _stub(name: str, tensor: ir.TensorProtocol) -> ir.ExternalTensor:
     return ir.ExternalTensor(
         LOCATION, None, None, tensor.dtype, shape=ir.Shape(list(tensor.shape.numpy())), name=name
     )
+
+
+def model_digest(model: ir.Model) -> str:
+    """SHA-256 of a graph and its weights, which together may be larger than a message.
+
+    Args:
+        model: The graph; left as it is.
+    """
+    message, weights = detached_proto(model, _LARGE_ELEMENTS)
+    digest = hashlib.sha256(message.SerializeToString(deterministic=True))
+    for name, tensor in weights.items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensor.numpy()).view(np.uint8).data)
+    return digest.hexdigest()

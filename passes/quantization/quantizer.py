@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as stock
 
@@ -16,7 +14,7 @@ from ...calib_data.calibration import calibrate
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import OrtRunner, Runner
 from ...calib_data.statistics import ValueStatistics
-from ...core.detach import detached_proto
+from ...core.detach import model_digest
 from ...core.metrics import measure_graph
 from ...core.reports import Skip
 from ...core.targets import Target
@@ -43,9 +41,6 @@ from .twins import copy_placed
 from .wide import is_wide, wide_type
 
 Progress = Callable[[int, int], None]
-
-_LARGE_ELEMENTS = 1 << 20
-"""Weights of more elements are hashed as they lie in memory."""
 
 
 @dataclass(frozen=True)
@@ -274,7 +269,7 @@ class _Base:
 
     def _collect(self, names: list[str], axes: Mapping[str, int]) -> dict[str, ValueStatistics]:
         owner, options = self._owner, self._owner.options
-        key = _digest(self.model) if options.keep_statistics else None
+        key = model_digest(self.model) if options.keep_statistics else None
         return calibrate(
             self.model,
             owner.data,
@@ -320,16 +315,6 @@ def quantize(
         UsageError: The target has no kernel for the type of activations.
     """
     return Quantizer(model, data, options, target=target, runner=runner, progress=progress).quantize()
-
-
-def _digest(model: ir.Model) -> str:
-    """SHA-256 of a graph and its weights, which together may be larger than a message."""
-    message, weights = detached_proto(model, _LARGE_ELEMENTS)
-    digest = hashlib.sha256(message.SerializeToString(deterministic=True))
-    for name, tensor in weights.items():
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.numpy()).view(np.uint8).data)
-    return digest.hexdigest()
 
 
 def _write(
