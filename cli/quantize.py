@@ -35,6 +35,9 @@ Activations = Annotated[
     str | None,
     typer.Option(metavar="TYPE", help="uint8, int8, uint16 or int16; by default as the target likes."),
 ]
+WeightBits = Annotated[
+    int | None, typer.Option(metavar="N", help="8, or 4: half the bytes, for memory and not for speed.")
+]
 Textbook = Annotated[
     str | None,
     typer.Option(
@@ -93,6 +96,7 @@ _HANDED_ON = (
     "precision",
     "method",
     "activations",
+    "weight_bits",
     "textbook",
     "symmetric",
     "per_channel",
@@ -118,6 +122,7 @@ def quantize(
     precision: Precision = None,
     method: Method = None,
     activations: Activations = None,
+    weight_bits: WeightBits = None,
     textbook: Textbook = None,
     tools: Tools = None,
     symmetric: Symmetric = None,

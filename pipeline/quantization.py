@@ -142,6 +142,7 @@ class QuantizeWords(TypedDict, total=False):
         method: ``minmax``, ``moving-average``, ``percentile``, ``entropy`` or ``mse``, or ``auto`` for the one with the
             least error at the outputs on the samples; the options' default where None.
         activations: Integer type of activations; the target's habit where None.
+        weight_bits: 8, or 4: weights of 4 bits are stored in half of the bytes, and computed as 8 or in float.
         textbook: ``narrow`` or ``full``: symmetric int8 as it is taught, whatever the target's habit.
         tools: What is tried for accuracy beside choosing ranges; what does not help is left out.
         symmetric: Whether activations are symmetric about zero, which is zero-point 128 in uint8; the default of
@@ -168,6 +169,7 @@ class QuantizeWords(TypedDict, total=False):
     precision: str | None
     method: str | None
     activations: str | None
+    weight_bits: int | None
     textbook: str | None
     tools: Sequence[str]
     symmetric: bool | None
@@ -254,6 +256,7 @@ def _options(words: QuantizeWords, **common: Any) -> QuantizeOptions:
         "per_channel": words.get("per_channel"),
         "method": None if method == AUTO else method,
         "activation_type": words.get("activations"),
+        "weight_bits": words.get("weight_bits"),
         "memory_bytes": words.get("memory"),
         "tools": cast("tuple[Tool, ...]", tuple(words.get("tools", ()))) or None,
     }
@@ -326,7 +329,8 @@ def _within_budget(
 def _asked(words: QuantizeWords) -> list[str]:
     """What was asked for that only Q/DQ from samples knows, as options of the command line."""
     given = {
-        name: words.get(name) for name in ("method", "max_drop", "per_channel", "activations", "textbook")
+        name: words.get(name)
+        for name in ("method", "max_drop", "per_channel", "activations", "textbook", "weight_bits")
     }
     given |= {"measure": words.get("measure") or None, "tool": words.get("tools") or None}
     given |= {"diagnose": words.get("diagnose") or None}

@@ -201,6 +201,7 @@ class QuantizeStep(_GraphStep):
         precision: ``int8`` from samples where left out; ``dynamic``, ``float16`` or ``mixed``.
         method: How the range of an activation is chosen.
         activations: Integer type of activations; the target's habit where left out.
+        weight_bits: 8, or 4.
         textbook: Symmetric int8 as it is taught, in [-127, 127] (``narrow``) or [-128, 127] (``full``).
         tools: What is tried for accuracy, and kept where it helps.
         symmetric: Whether activations are symmetric about zero (zero-point 128 in uint8); the target's habit
@@ -217,6 +218,7 @@ class QuantizeStep(_GraphStep):
     precision: Literal["int8", "dynamic", "float16", "mixed"] | None = None
     method: Literal["minmax", "moving-average", "percentile", "entropy", "mse", "auto"] | None = None
     activations: Literal["uint8", "int8", "uint16", "int16"] | None = None
+    weight_bits: Literal[4, 8] | None = None
     textbook: Literal["narrow", "full"] | None = None
     tools: Names = ()
     symmetric: bool | None = None

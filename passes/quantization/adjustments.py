@@ -22,7 +22,7 @@ from .bias_correction import bias_shift
 from .eligibility import output_channels, role_of, scale_axis
 from .layer_inputs import InputMoments, Matrix, has_rows, layer_inputs
 from .linear_nodes import bias_behind, effective_bias, effective_weight, in_blocks
-from .options import QuantizeOptions
+from .options import QuantizeOptions, bounds_of
 from .parameters import (
     ActivationParameters,
     Vector,
@@ -30,7 +30,6 @@ from .parameters import (
     fit_bias,
     per_channel,
     quantize_weight,
-    weight_bounds,
     weight_scales,
 )
 from .placement import Placement, activations
@@ -157,23 +156,17 @@ class _Layer:
 
     def _scale(self, moments: InputMoments | None) -> Vector:
         """The scales as they will be written, which a large bias may enlarge."""
-        reduced, style = self.target.reduce_range, self.options.weight_range
+        bounds = bounds_of(self.target, self.options)
         if "mse-weights" in self.options.tools:
-            scale, _ = least_square_scales(
-                self.weight,
-                self.axis,
-                reduce_range=reduced,
-                weight_range=style,
-                importance=None if moments is None else self._importance(moments),
-            )
+            importance = None if moments is None else self._importance(moments)
+            scale, _ = least_square_scales(self.weight, self.axis, bounds, importance=importance)
         else:
             scale = self._default_scale()
         bias = effective_bias(self.node, output_channels(self.node)) if self.target.quantized_bias else None
         return scale if bias is None else fit_bias(scale, bias, self.input.scale)
 
     def _default_scale(self) -> Vector:
-        reduced, style = self.target.reduce_range, self.options.weight_range
-        return weight_scales(self.weight, self.axis, reduce_range=reduced, weight_range=style)[0]
+        return weight_scales(self.weight, self.axis, bounds_of(self.target, self.options))[0]
 
     def _importance(self, moments: InputMoments) -> Array:
         """What a square error of each weight counts: the mean square of the input that it multiplies."""
@@ -183,10 +176,7 @@ class _Layer:
         return counts
 
     def _nearest(self, scale: Vector) -> npt.NDArray[np.int8]:
-        reduced, style = self.target.reduce_range, self.options.weight_range
-        return quantize_weight(
-            self.weight, scale, self.axis, 0, reduce_range=reduced, weight_range=style
-        ).values
+        return quantize_weight(self.weight, scale, self.axis, 0, bounds_of(self.target, self.options)).values
 
     def _steps(self, scale: Vector) -> Matrix:
         """The scale of each weight as it is written, in single precision."""
@@ -199,12 +189,11 @@ class _Layer:
     def _rounded(self, scale: Vector, moments: InputMoments, shifts: bool) -> npt.NDArray[np.int8]:
         """Integers that make up for one another; about the mean where a bias takes up the mean error."""
         assert moments.gram is not None
-        reduced, style = self.target.reduce_range, self.options.weight_range
         found = round_rows(
             self._rows(self.weight),
             self._rows(self._steps(scale))[:, :, 0],
             moments.centred() if shifts else moments.gram,
-            weight_bounds(reduce_range=reduced, weight_range=style),
+            bounds_of(self.target, self.options),
         )
         values = np.empty(self.weight.shape, np.int8)
         blocks = in_blocks(self.node, values)

@@ -23,7 +23,7 @@ from .constant_products import (
     put_in_place,
 )
 from .eligibility import is_named, require_finite
-from .parameters import WeightParameters, quantize_weight, weight_scales
+from .parameters import WeightParameters, quantize_weight, weight_bounds, weight_scales
 from .weight_errors import WeightError, sqnr_db
 
 
@@ -119,8 +119,9 @@ def replace_convolution(
 
 def round_weight(weight: Array, axis: int | None, *, reduce_range: bool) -> WeightParameters:
     """A weight in int8 about zero, with a scale for each index of an axis, or one."""
-    scale, floored = weight_scales(weight, axis, reduce_range=reduce_range)
-    return quantize_weight(weight, scale, axis, floored, reduce_range=reduce_range, weight_range="narrow")
+    bounds = weight_bounds(7 if reduce_range else 8)
+    scale, floored = weight_scales(weight, axis, bounds)
+    return quantize_weight(weight, scale, axis, floored, bounds)
 
 
 def _scaled(

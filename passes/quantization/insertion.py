@@ -19,7 +19,7 @@ from ...core.tensors import Array
 from ..folding import constant
 from .eligibility import output_channels, role_of, scale_axis
 from .linear_nodes import bias_behind, effective_bias, effective_weight
-from .options import QuantizeOptions
+from .options import QuantizeOptions, bounds_of
 from .parameters import (
     BOUNDS,
     ActivationParameters,
@@ -165,18 +165,21 @@ class Writer:
         assert value is not None
         bias = self._bias(node, adjustment.bias_shift)
         axis = scale_axis(node, self.target, self.options)
-        reduced, style = self.target.reduce_range, self.options.weight_range
-        plain, floored = weight_scales(weight, axis, reduce_range=reduced, weight_range=style)
+        bounds = bounds_of(self.target, self.options)
+        plain, floored = weight_scales(weight, axis, bounds)
         exact = plain if adjustment.scale is None else adjustment.scale
         input_scale = self.parameters[self.placement.root(activations(node)[0])].scale
         scale = exact
         if bias is not None and self.target.quantized_bias:
             scale = fit_bias(exact, bias, input_scale)
-        written = quantize_weight(weight, scale, axis, floored, reduce_range=reduced, weight_range=style)
+        written = quantize_weight(weight, scale, axis, floored, bounds)
         if adjustment.values is not None:
             grew = per_channel(np.asarray(scale > exact), weight.ndim, axis)
             written = replace(written, values=np.where(grew, written.values, adjustment.values))
-        node.replace_input_with(1, self._restored(node, f"{value.name}", written.values, written.scale, axis))
+        integers = self._restored(
+            node, f"{value.name}", written.values, written.scale, axis, bits=self.options.weight_bits
+        )
+        node.replace_input_with(1, integers)
         if bias is not None:
             self._write_bias(node, f"{value.name}_bias", bias, input_scale, written)
         for attribute in ("alpha", "beta") if node.op_type == "Gemm" else ():
@@ -241,13 +244,16 @@ class Writer:
         scale: Array,
         axis: int | None,
         zero: Array | None = None,
+        *,
+        bits: int = 8,
     ) -> ir.Value:
         """An integer initializer with a DequantizeLinear before ``node``."""
         zeros = np.zeros(np.shape(scale), values.dtype) if zero is None else zero
+        narrow = ir.DataType.INT4 if bits == 4 else None
         inputs = [
-            self._initializer(f"{name}_quantized", values),
+            self._initializer(f"{name}_quantized", values, narrow),
             self._initializer(f"{name}_scale", scale),
-            self._initializer(f"{name}_zero_point", zeros),
+            self._initializer(f"{name}_zero_point", zeros, narrow),
         ]
         attributes = {} if axis is None else {"axis": axis}
         shape = ir.Shape(values.shape)
@@ -257,9 +263,9 @@ class Writer:
         self.graph.insert_before(node, restored)
         return restored.outputs[0]
 
-    def _initializer(self, name: str, array: Array) -> ir.Value:
+    def _initializer(self, name: str, array: Array, dtype: ir.DataType | None = None) -> ir.Value:
         fresh = self._fresh(name)
-        tensor = ir.tensor(np.asarray(array), name=fresh)
+        tensor = ir.tensor(np.asarray(array), dtype=dtype, name=fresh)
         value = ir.Value(
             name=fresh, type=ir.TensorType(tensor.dtype), shape=ir.Shape(np.shape(array)), const_value=tensor
         )

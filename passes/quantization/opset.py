@@ -15,7 +15,7 @@ PER_CHANNEL_OPSET = 13
 """The first opset whose DequantizeLinear has an ``axis``."""
 
 WIDE_OPSET = 21
-"""The first opset whose QuantizeLinear knows 16-bit types."""
+"""The first opset whose QuantizeLinear knows types of 16 and of 4 bits."""
 
 _TOLERANCE = 1e-4
 _SAMPLES = 4

@@ -8,6 +8,7 @@ from typing import Literal
 from ...calib_data.visits import DEFAULT_MEMORY_BYTES
 from ...core.errors import UsageError
 from ...core.targets import IntType, Target
+from .parameters import weight_bounds
 
 Method = Literal["minmax", "moving-average", "percentile", "entropy", "mse"]
 METHODS: tuple[Method, ...] = ("minmax", "moving-average", "percentile", "entropy", "mse")
@@ -38,6 +39,8 @@ class QuantizeOptions:
         per_channel: Whether weights have one scale for each output channel.
         weight_range: ``narrow`` keeps signed ranges about zero in [-127, 127], ``full`` uses -128 too.
         reduce_range: Whether weights keep to 7 bits; None follows the target.
+        weight_bits: Bits of a weight: 8, of which the range may leave one unused, or 4, which need opset 21 and save
+            memory only.
         tools: What is done for accuracy beside choosing ranges.
         exclude: Glob patterns of node names that stay float.
         wide: Glob patterns of node names whose activations have 16 bits.
@@ -62,6 +65,7 @@ class QuantizeOptions:
     per_channel: bool = True
     weight_range: Literal["full", "narrow"] = "narrow"
     reduce_range: bool | None = None
+    weight_bits: Literal[4, 8] = 8
     tools: tuple[Tool, ...] = ()
     exclude: tuple[str, ...] = ()
     wide: tuple[str, ...] = ()
@@ -84,6 +88,8 @@ class QuantizeOptions:
             _require_one_of("tool", tool, tuple(TOOLS))
         if self.activation_type is not None:
             _require_one_of("type of activations", self.activation_type, INT_TYPES)
+        if self.weight_bits not in {4, 8}:
+            raise UsageError(f"weights of {self.weight_bits} bits", remedy="choose 4 or 8")
         if not 50.0 < self.percentile <= 100.0:
             raise UsageError(
                 f"percentile is {self.percentile}", remedy="choose one in (50, 100], such as 99.99"
@@ -146,6 +152,16 @@ def fitted(target: Target, options: QuantizeOptions) -> Target:
         reduce_range=target.reduce_range if reduced is None else reduced,
         reasons=tuple(reasons),
     )
+
+
+def used_bits(target: Target, options: QuantizeOptions) -> int:
+    """Bits of a weight that are used: 8, 7 with a reduced range, or 4."""
+    return min(options.weight_bits, 7 if target.reduce_range else 8)
+
+
+def bounds_of(target: Target, options: QuantizeOptions) -> tuple[int, int]:
+    """The smallest and the largest integer of a weight."""
+    return weight_bounds(used_bits(target, options), options.weight_range)
 
 
 def _require_one_of(what: str, given: str, known: tuple[str, ...]) -> None:

@@ -26,6 +26,8 @@ _Number = TypeVar("_Number", bound=np.generic)
 SCALE_FLOOR = 1e-15
 """Smallest scale of an activation or a weight; the product of two is still a normal float32."""
 
+_EIGHT_BITS = (-127, 127)
+
 BIAS_LIMIT = 2**31 - 1
 _BIAS_ROOM = 0.999
 
@@ -156,22 +158,32 @@ class WeightAdjustment:
     notes: tuple[Skip, ...] = ()
 
 
+def weight_bounds(bits: int = 8, weight_range: str = "narrow") -> tuple[int, int]:
+    """The smallest and the largest integer of a weight.
+
+    Args:
+        bits: How many of a weight are used: 8, 7 or 4.
+        weight_range: ``narrow`` is symmetric about zero, ``full`` has one integer more below it.
+    """
+    top = 2 ** (bits - 1) - 1
+    return (-top - 1 if weight_range == "full" else -top), top
+
+
 def weight_scales(
-    weight: Array, axis: int | None, *, reduce_range: bool = False, weight_range: str = "narrow"
+    weight: Array, axis: int | None, bounds: tuple[int, int] = _EIGHT_BITS
 ) -> tuple[Vector, int]:
     """The scale of each channel (or of the whole weight), and how many had to be floored.
 
     Args:
         weight: Finite numbers.
         axis: The axis of the channels, or None for one scale.
-        reduce_range: Whether the integers keep to 7 bits.
-        weight_range: ``narrow`` for [-127, 127], ``full`` for [-128, 127].
+        bounds: The smallest and the largest integer.
     """
     axes = tuple(a for a in range(weight.ndim) if a != axis)
     exact = weight.astype(np.float64)
     high = np.maximum(exact.max(axis=axes, initial=0.0), 0.0)
     low = np.maximum(-exact.min(axis=axes, initial=0.0), 0.0)
-    first, top = weight_bounds(reduce_range=reduce_range, weight_range=weight_range)
+    first, top = bounds
     scale = np.atleast_1d(np.maximum(high / top, low / -first))
     empty = scale < SCALE_FLOOR
     scale[empty] = scale.max() if scale.max() >= SCALE_FLOOR else 1.0 / top
@@ -184,18 +196,16 @@ def fit_bias(scale: Vector, bias: Array, input_scale: float) -> Vector:
     return np.maximum(scale, needed if scale.ndim else needed.max(initial=0.0))
 
 
-def weight_bounds(*, reduce_range: bool, weight_range: str) -> tuple[int, int]:
-    """The smallest and the largest integer of a weight."""
-    top = 63 if reduce_range else 127
-    return (-top - 1 if weight_range == "full" else -top), top
-
-
 def quantize_weight(
-    weight: Array, scale: Vector, axis: int | None, floored: int, *, reduce_range: bool, weight_range: str
+    weight: Array,
+    scale: Vector,
+    axis: int | None,
+    floored: int = 0,
+    bounds: tuple[int, int] = _EIGHT_BITS,
 ) -> WeightParameters:
     """Round a weight to the nearest integers at given scales."""
     single = np.maximum(scale, SCALE_FLOOR).astype(np.float32)
-    first, last = weight_bounds(reduce_range=reduce_range, weight_range=weight_range)
+    first, last = bounds
     steps = np.rint(weight.astype(np.float64) / per_channel(single.astype(np.float64), weight.ndim, axis))
     return WeightParameters(np.clip(steps, first, last).astype(np.int8), single, axis, floored)
 

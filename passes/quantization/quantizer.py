@@ -117,6 +117,7 @@ class Quantizer:
             for text in self.data.notes:
                 note(text)
         wide = may_widen or self.options.wide or self.target.activation_type in {"uint16", "int16"}
+        wide = wide or self.options.weight_bits == 4
         self._opset = WIDE_OPSET if wide else PER_CHANNEL_OPSET
         self._bases: dict[frozenset[Tool], _Base] = {}
 

@@ -11,7 +11,7 @@ from ...core.reports import Change
 from ...core.targets import Target
 from .dynamic import DynamicReport
 from .insertion import Written
-from .options import QuantizeOptions
+from .options import QuantizeOptions, used_bits
 from .parameters import ActivationParameters
 from .placement import Placement, same_elements
 from .report import ChosenTypes, QuantizeReport, TensorRange, WeightRange
@@ -106,7 +106,7 @@ def _types(target: Target, options: QuantizeOptions, inputs: Sequence[ir.Value])
         bias="int32" if target.quantized_bias else "float32",
         zero_point=target.zero_point,
         per_channel=options.per_channel,
-        weight_bits=7 if target.reduce_range else 8,
+        weight_bits=used_bits(target, options),
         reasons=(*target.reasons, *_unfixed(target, inputs)),
         forbids=target.forbids,
     )

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.tensors import Array
-from .parameters import SCALE_FLOOR, Vector, weight_bounds, weight_scales
+from .parameters import SCALE_FLOOR, Vector, weight_scales
 
+_EIGHT_BITS = (-127, 127)
 _COARSE = np.linspace(1.0, 0.3, 29)
 _FINE = np.linspace(-0.02, 0.02, 9)
 _HELD_ELEMENTS = 1 << 20
@@ -21,9 +22,8 @@ _HELD_ELEMENTS = 1 << 20
 def least_square_scales(
     weight: Array,
     axis: int | None,
+    bounds: tuple[int, int] = _EIGHT_BITS,
     *,
-    reduce_range: bool = False,
-    weight_range: str = "narrow",
     importance: Array | None = None,
 ) -> tuple[Vector, int]:
     """The scale of each channel (or of the whole weight) with the least square error, and how many were floored.
@@ -33,13 +33,11 @@ def least_square_scales(
     Args:
         weight: Finite numbers.
         axis: The axis of the channels, or None for one scale.
-        reduce_range: Whether the integers keep to 7 bits.
-        weight_range: ``narrow`` for [-127, 127], ``full`` for [-128, 127].
+        bounds: The smallest and the largest integer.
         importance: What the squared error of each weight counts, of a shape that broadcasts to the weight's: the
             mean square of the input that it multiplies, for one.
     """
-    largest, floored = weight_scales(weight, axis, reduce_range=reduce_range, weight_range=weight_range)
-    bounds = weight_bounds(reduce_range=reduce_range, weight_range=weight_range)
+    largest, floored = weight_scales(weight, axis, bounds)
     rows = _as_rows(weight, axis)
     counts = None if importance is None else _as_rows(np.broadcast_to(importance, weight.shape), axis)
     scales = np.atleast_1d(largest).astype(np.float64)

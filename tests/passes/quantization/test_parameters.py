@@ -13,12 +13,12 @@ from sardonyx.passes.quantization.parameters import (
     fit_bias,
     quantize_bias,
     quantize_weight,
+    weight_bounds,
     weight_scales,
     within,
 )
 
 FINITE = st.floats(-1e30, 1e30)
-STYLE = {"reduce_range": False, "weight_range": "narrow"}
 
 
 def roundtrip(x, p):
@@ -84,13 +84,17 @@ def test_a_clip_is_never_exceeded(limit):
 
 
 @pytest.mark.parametrize(
-    ("reduce", "style", "expected"),
-    [(False, "narrow", 2 / 127), (False, "full", 2 / 128), (True, "narrow", 2 / 63)],
+    ("bits", "style", "expected"),
+    [
+        (8, "narrow", 2 / 127),
+        (8, "full", 2 / 128),
+        (7, "narrow", 2 / 63),
+        (4, "narrow", 2 / 7),
+        (4, "full", 2 / 8),
+    ],
 )
-def test_weight_scales(reduce, style, expected):
-    scale, floored = weight_scales(
-        np.array([[-2.0, 1.0], [0.0, 0.5]]), 0, reduce_range=reduce, weight_range=style
-    )
+def test_weight_scales(bits, style, expected):
+    scale, floored = weight_scales(np.array([[-2.0, 1.0], [0.0, 0.5]]), 0, weight_bounds(bits, style))
     assert scale[0] == pytest.approx(expected)
     assert floored == 0
 
@@ -98,7 +102,7 @@ def test_weight_scales(reduce, style, expected):
 def test_weights_are_rounded_and_keep_their_range():
     weight = np.random.default_rng(0).standard_normal((8, 5, 3, 3)).astype(np.float32)
     scale, floored = weight_scales(weight, 0)
-    q = quantize_weight(weight, scale, 0, floored, **STYLE)
+    q = quantize_weight(weight, scale, 0, floored)
     assert np.abs(q.values).max(axis=(1, 2, 3)).tolist() == [127] * 8
     restored = q.values * q.scale.reshape(-1, 1, 1, 1)
     assert (np.abs(restored - weight) <= q.scale.reshape(-1, 1, 1, 1) * 0.501).all()

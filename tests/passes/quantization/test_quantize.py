@@ -213,3 +213,17 @@ def test_a_gemm_before_an_activation_keeps_its_integers(network, normal, cpu, tm
     kernels = fused(result.model, tmp_path)
     assert kernels["QGemm"] >= 1
     assert kernels["FusedGemm"] == 0
+
+
+def test_weights_of_four_bits_take_half_of_the_bytes(cnn, images, cpu):
+    eight, four = (quantize(cnn, images, QuantizeOptions(weight_bits=bits), target=cpu) for bits in (8, 4))
+    assert four.model.opset_imports[""] == 21
+    weight = initializers(four.model)["w2_quantized"]
+    assert (weight.min(), weight.max()) == (-7, 7)
+    assert four.report.types.weight_bits == 4
+    assert four.report.after.size_bytes < 0.62 * eight.report.after.size_bytes
+    assert eight.report.output_ratio < four.report.output_ratio < 0.1
+    exact, rounded = outputs(cnn, images), outputs(four.model, images)
+    assert np.square(rounded - exact).sum() / np.square(exact).sum() == pytest.approx(
+        four.report.output_ratio, rel=0.01
+    )

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sardonyx.passes.quantization.parameters import quantize_weight, weight_scales
+from sardonyx.passes.quantization.parameters import quantize_weight, weight_bounds, weight_scales
 from sardonyx.passes.quantization.weight_scaling import least_square_scales
 
 
-def errors(weight, scale, axis, style, importance=1.0):
-    written = quantize_weight(weight, scale, axis, 0, **style)
+def errors(weight, scale, axis, bounds, importance=1.0):
+    written = quantize_weight(weight, scale, axis, 0, bounds)
     wrong = (written.restored().astype(np.float64) - weight) ** 2 * importance
     return wrong.sum(tuple(a for a in range(weight.ndim) if a != axis))
 
@@ -18,34 +18,34 @@ def errors(weight, scale, axis, style, importance=1.0):
 @given(
     st.integers(0, 1000),
     st.sampled_from([None, 0, 1]),
-    st.booleans(),
+    st.sampled_from([4, 7, 8]),
     st.sampled_from(["full", "narrow"]),
 )
-def test_no_channel_gets_worse(seed, axis, reduced, weight_range):
+def test_no_channel_gets_worse(seed, axis, bits, weight_range):
     random = np.random.default_rng(seed)
     weight = random.standard_t(3, (6, 5, 3, 3)).astype(np.float32)
-    style = {"reduce_range": reduced, "weight_range": weight_range}
-    largest, best = weight_scales(weight, axis, **style)[0], least_square_scales(weight, axis, **style)[0]
+    bounds = weight_bounds(bits, weight_range)
+    largest, best = weight_scales(weight, axis, bounds)[0], least_square_scales(weight, axis, bounds)[0]
     assert best.shape == largest.shape
     assert (best <= largest).all()
-    assert (errors(weight, best, axis, style) <= errors(weight, largest, axis, style)).all()
+    assert (errors(weight, best, axis, bounds) <= errors(weight, largest, axis, bounds)).all()
 
 
 def test_an_outlier_is_clipped_where_that_pays():
     weight = np.random.default_rng(0).standard_normal((4, 40000)).astype(np.float32)
     weight[:, 0] = 7.0
-    style = {"reduce_range": True, "weight_range": "narrow"}
-    largest, best = weight_scales(weight, 0, **style)[0], least_square_scales(weight, 0, **style)[0]
-    assert (errors(weight, best, 0, style) < 0.8 * errors(weight, largest, 0, style)).all()
+    bounds = weight_bounds(7)
+    largest, best = weight_scales(weight, 0, bounds)[0], least_square_scales(weight, 0, bounds)[0]
+    assert (errors(weight, best, 0, bounds) < 0.8 * errors(weight, largest, 0, bounds)).all()
 
 
 def test_importance_counts():
     weight = np.random.default_rng(0).standard_normal((1, 200)).astype(np.float32)
     heavy = np.ones((1, 200))
     heavy[0, 7] = 1e6
-    style = {"reduce_range": False, "weight_range": "narrow"}
+    bounds = weight_bounds(8)
     blind, seeing = (least_square_scales(weight, 0, importance=i)[0] for i in (None, heavy))
-    assert errors(weight, seeing, 0, style, heavy) < errors(weight, blind, 0, style, heavy)
+    assert errors(weight, seeing, 0, bounds, heavy) < errors(weight, blind, 0, bounds, heavy)
 
 
 def test_channels_of_zeros_are_floored_as_ever():
