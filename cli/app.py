@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ..core.errors import SardonyxError
-from . import bench, compare, data, distill, doctor, export, inspect, prune, quantize, run
+from . import bench, compare, data, distill, doctor, export, heal, inspect, prune, quantize, run
 from .console import UnmetError
 from .flags import with_flags
 from .text import clean
@@ -27,6 +27,7 @@ VERBS = (
     ("inspect", inspect.inspect),
     ("prune", prune.prune),
     ("quantize", quantize.quantize),
+    ("heal", heal.heal),
     ("distill", distill.distill),
     ("compare", compare.compare),
     ("bench", bench.bench),

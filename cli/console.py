@@ -76,19 +76,35 @@ class _Lines:
 
     def __init__(self, label: str) -> None:
         self.label = clean(label)
-        self.shown_s = time.monotonic()
+        self.started_s = self.shown_s = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
         if now - self.shown_s >= _EVERY_S:
             self.shown_s = now
-            print(f"{self.label}: {done}/{total}", file=sys.stderr, flush=True)
+            left_s = (now - self.started_s) * (total - done) / max(done, 1)
+            more = f", {_duration(left_s)} left" if left_s >= 1 else ""
+            print(f"{self.label}: {done}/{total}{more}", file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    """A time in the largest unit of which there are at least two: ``90 s``, ``12 min``, ``3 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 @contextmanager
 def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console as RichConsole
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     # markup=False: a label may hold a name from a model
     columns = (
@@ -96,6 +112,7 @@ def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
         task = bar.add_task(clean(label), total=None)

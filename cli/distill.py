@@ -24,9 +24,11 @@ def distill(
 ) -> None:
     """Train and distil what a recipe names.
 
-    Does the train and distill steps of a recipe; the others are left for `run`.
+    Does the train and distill steps of a recipe; the others are left for `run`. Several processes share the work:
+    torchrun --nproc_per_node 2 -m sardonyx distill RECIPE -o FOLDER
     """
     from ..pipeline import plain, read_recipe, run_recipe, training_part
+    from ..pipeline.crowd import is_first
     from .show import show_run
 
     overrides = {} if flags.seed is None else {"seed": flags.seed}
@@ -34,6 +36,8 @@ def distill(
     result = run_recipe(
         loaded, output, base=recipe.absolute().parent, resume=resume, force=flags.force, monitor=flags.console
     )
+    if not is_first():
+        return
     show_run(flags.console, result)
     flags.console.say(f"weights: {output}; next: add an export step and call `sardonyx run`")
     flags.console.document({"verb": "distill", "output": str(output), **plain(result.summary())})

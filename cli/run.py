@@ -26,6 +26,7 @@ def run(
     Fills a folder with the models, report.html, report.json and manifest.json.
     """
     from ..pipeline import plain, read_recipe, run_recipe
+    from ..pipeline.crowd import is_first
     from .show import show_run
 
     overrides = {"seed": flags.seed, "target": target}
@@ -35,6 +36,8 @@ def run(
     result = run_recipe(
         loaded, output, base=recipe.absolute().parent, resume=resume, force=flags.force, monitor=flags.console
     )
+    if not is_first():
+        return
     show_run(flags.console, result)
     flags.console.say(f"report: {output / 'report.html'}")
     flags.console.document({"verb": "run", "output": str(output), **plain(result.summary())})

@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from .doctor import Diagnosis, diagnose
     from .documents import plain
     from .exporting import Exported, export
+    from .healing import HealedModel, heal
     from .inspection import Inspection, inspect
     from .measurement import bench, check_expectations, compare
     from .monitor import Monitor, Silent
     from .opening import WrittenSamples, open_calibration, open_evaluation, open_model, write_samples
     from .plans import parse_plan, read_plan, write_plan
     from .pruning import Pruned, prune
+    from .qat import HealedQuantized, heal_quantized
     from .quantization import Quantized, UnmetBudgetError, quantize
     from .recipe import Recipe, parse_recipe, read_recipe
     from .run import RunResult, run_recipe, training_part
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Diagnosis",
     "Exported",
+    "HealedModel",
+    "HealedQuantized",
     "Inspection",
     "Monitor",
     "Pruned",
@@ -36,6 +40,8 @@ __all__ = [
     "compare",
     "diagnose",
     "export",
+    "heal",
+    "heal_quantized",
     "inspect",
     "open_calibration",
     "open_evaluation",
@@ -58,6 +64,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "doctor": ("Diagnosis", "diagnose"),
     "documents": ("plain",),
     "exporting": ("Exported", "export"),
+    "healing": ("HealedModel", "heal"),
     "inspection": ("Inspection", "inspect"),
     "measurement": ("bench", "check_expectations", "compare"),
     "monitor": ("Monitor", "Silent"),
@@ -65,6 +72,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "plans": ("parse_plan", "read_plan", "write_plan"),
     "pruning": ("Pruned", "prune"),
     "quantization": ("Quantized", "UnmetBudgetError", "quantize"),
+    "qat": ("HealedQuantized", "heal_quantized"),
     "recipe": ("Recipe", "parse_recipe", "read_recipe"),
     "run": ("RunResult", "run_recipe", "training_part"),
 }

@@ -13,7 +13,7 @@ from ..core.targets import get_target
 from ..passes.pruning.options import WITHOUT_SAMPLES
 from .measurement import compare
 from .monitor import Monitor
-from .networks import Network, School, describe_source, export_network
+from .networks import GraphTeacher, Network, School, Teacher, describe_source, export_network
 from .opening import open_model
 from .pruning import prune
 from .quantization import quantize
@@ -123,13 +123,10 @@ def _train(chain: Chain, step: TrainStep, name: str) -> Job:
 
 def _distil(chain: Chain, step: DistillStep, name: str) -> Job:
     train, judge = chain.samples.get("train", name), chain.samples.get("evaluation", name)
-    if step.teacher_weights is None:
-        teacher = chain.networks[step.teacher]
-    else:
-        teacher = Network(step.teacher, resolve(step.teacher_weights, chain.base))
+    teacher = _teacher(chain, step)
     inputs = {
         **_training_inputs(chain, step.source),
-        "teacher": [describe_source(teacher.source, chain.base), teacher.weights_sha256],
+        "teacher": teacher.identity(chain.base),
         "train": train.fingerprint,
         "evaluation": judge.fingerprint,
     }
@@ -139,6 +136,15 @@ def _distil(chain: Chain, step: DistillStep, name: str) -> Job:
         return {"report": school.distil(step, teacher, checkpoints, folder / WEIGHTS)}
 
     return Job(inputs, work)
+
+
+def _teacher(chain: Chain, step: DistillStep) -> Teacher:
+    """The network or graph that a step names: made by an earlier step, or read from files."""
+    if step.teacher_weights is not None:
+        return Network(step.teacher, resolve(step.teacher_weights, chain.base))
+    if step.has_graph_file:
+        return GraphTeacher(open_model(resolve(step.teacher, chain.base)))
+    return chain.networks.get(step.teacher) or GraphTeacher(chain.graphs[step.teacher])
 
 
 def _export(chain: Chain, step: ExportStep, name: str) -> Job:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..calib_data import CalibrationData
+from ..core import ModelArtifact
 from ..core.errors import ModelError
 from ..core.files import write_atomic
 from ..exporter import InputShape
@@ -56,6 +57,35 @@ class Network:
             load_weights(module, self.weights)
         return module
 
+    def identity(self, base: Path) -> list[Any]:
+        """What decides which module it is."""
+        return [describe_source(self.source, base), self.weights_sha256]
+
+
+@dataclass(frozen=True)
+class GraphTeacher:
+    """An ONNX graph that teaches.
+
+    Attributes:
+        model: The graph.
+    """
+
+    model: ModelArtifact
+
+    def load(self, base: Path) -> nn.Module:
+        """The graph as a module without parameters."""
+        from ..training import OnnxTeacher
+
+        return OnnxTeacher(self.model)
+
+    def identity(self, base: Path) -> list[Any]:
+        """What decides which graph it is."""
+        return [self.model.sha256]
+
+
+Teacher: TypeAlias = Network | GraphTeacher
+"""Who may teach."""
+
 
 @dataclass(frozen=True)
 class School:
@@ -94,7 +124,7 @@ class School:
         write_atomic(weights, checkpoint.read_bytes())
         return report
 
-    def distil(self, step: DistillStep, teacher: Network, checkpoints: Path, weights: Path) -> DistillReport:
+    def distil(self, step: DistillStep, teacher: Teacher, checkpoints: Path, weights: Path) -> DistillReport:
         """Teach a student, going on from a checkpoint if there is one, and write its weights."""
         from ..training import distill
 

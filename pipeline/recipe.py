@@ -82,7 +82,11 @@ class TrainStep(_Step):
     shift: int | None = None
     erase: float | None = None
     validation_ratio: float | None = None
-    precision: Literal["auto", "fp32", "bf16"] | None = None
+    precision: Literal["auto", "fp32", "bf16", "fp16"] | None = None
+    accumulate: int | None = None
+    clip_norm: float | None = None
+    patience: int | None = None
+    tensorboard: bool | None = None
 
     def options(self, seed: int) -> TrainOptions:
         """What the training is asked for."""
@@ -105,17 +109,32 @@ class DistillStep(TrainStep):
     """Train a torch student to imitate a teacher.
 
     Attributes:
-        teacher: Name of an earlier step that trained it, or ``file.py:factory`` together with ``teacher_weights``.
+        teacher: Name of an earlier step that trained it or made it as a graph, an ``.onnx`` file, or
+            ``file.py:factory`` together with ``teacher_weights``.
         teacher_weights: Weights of a teacher that no step trained.
-        temperature: Softens both outputs before they are compared.
-        teacher_weight: Share of the imitation in the loss; the labels have the rest.
+
+    The others, and what is left out, are explained by :class:`~sardonyx.training.DistillOptions`.
     """
 
     kind: Literal["distill"]  # type: ignore[assignment]
     teacher: str
     teacher_weights: str | None = None
+    task: Literal["classification", "regression", "embedding"] | None = None
+    response: Literal["auto", "kl", "mse", "cosine"] | None = None
     temperature: float | None = None
     teacher_weight: float | None = None
+    pairs: str | None = None
+    feature_weight: float | None = None
+    feature_loss: Literal["mse", "cosine", "attention"] | None = None
+    adapter: Literal["auto", "regressor", "pool"] | None = None
+    distance_weight: float | None = None
+    angle_weight: float | None = None
+    cache: bool | None = None
+
+    @property
+    def has_graph_file(self) -> bool:
+        """Whether the teacher is an ``.onnx`` file."""
+        return self.teacher_weights is None and self.teacher.endswith(".onnx")
 
     def options(self, seed: int) -> DistillOptions:
         """What the distillation is asked for."""
@@ -388,8 +407,8 @@ _GRAPHS = frozenset({"model", "export", "prune", "quantize"})
 def _references(step: Step) -> list[tuple[str, str, frozenset[str]]]:
     """What a step names: the key, the name, and the kinds of step that may bear it."""
     match step:
-        case DistillStep(teacher_weights=None):
-            return [("teacher", step.teacher, _NETWORKS)]
+        case DistillStep(teacher_weights=None, has_graph_file=False):
+            return [("teacher", step.teacher, _NETWORKS | _GRAPHS)]
         case ExportStep(of=str(name)):
             return [("of", name, _NETWORKS)]
         case PruneStep(of=str(name)) | QuantizeStep(of=str(name)):

@@ -67,7 +67,7 @@ def _stage(chain: Chain, record: StepRecord, row: Mapping[str, Any] | None) -> S
             name=record.name,
             kind=record.kind,
             params=report["params"],
-            accuracy=_share(report["evaluation_top1_ratio"], report["evaluation_samples"]),
+            accuracy=_top1(report),
             seconds=record.seconds,
             notes=notes,
         )
@@ -117,6 +117,12 @@ def _measured(figure: Mapping[str, Any] | None) -> Measured | None:
     return Measured(figure["value"], figure["low"], figure["high"], figure["method"])
 
 
+def _top1(report: Mapping[str, Any]) -> Measured | None:
+    """The share of evaluation samples that are right; None where something else was measured."""
+    value = report["evaluation_top1_ratio"]
+    return None if value is None else _share(value, report["evaluation_samples"])
+
+
 def _share(value: float, samples: int) -> Measured:
     interval = wilson(round(value * samples), samples)
     return Measured(value, interval.low, interval.high, interval.method)
@@ -128,11 +134,15 @@ def _notes(record: StepRecord) -> Iterator[str]:
     if record.kind in _TRAININGS:
         yield f"epoch {report['best_epoch']} of {len(report['history'])} was the best on held-out samples"
         yield f"trained in {report['precision']} on {report['device']}"
+        if report["evaluation_top1_ratio"] is None:
+            yield f"{report['metric']} on the evaluation samples: {report['evaluation_score']:.4f}"
     if record.kind == "distill":
-        yield (
-            f"the teacher reaches {report['teacher_top1_ratio']:.2%}; "
-            f"both agree on {report['agreement_ratio']:.2%} of the evaluation samples"
-        )
+        if report["teacher_top1_ratio"] is not None:
+            yield f"the teacher reaches {report['teacher_top1_ratio']:.2%}"
+        if report["agreement_ratio"] is not None:
+            yield f"both agree on {report['agreement_ratio']:.2%} of the evaluation samples"
+        yield from report["notes"]
+        yield from (f"layers compared: {pair}" for pair in report["pairs"])
     if record.kind == "export":
         yield f"{report['exporter']} exporter, opset {report['opset']}"
         yield from (
@@ -169,7 +179,8 @@ def _curves(records: Sequence[StepRecord]) -> Iterator[Curve]:
         if history:
             epochs = tuple(float(row["epoch"]) for row in history)
             yield Curve(record.name, "loss", epochs, tuple(row["losses"]["total"] for row in history))
-            yield Curve(record.name, "top1", epochs, tuple(row["validation_top1_ratio"] for row in history))
+            metric = record.figures["report"]["metric"]
+            yield Curve(record.name, metric, epochs, tuple(row["validation_score"] for row in history))
 
 
 def _provenance(chain: Chain, records: Sequence[StepRecord], comparisons: Sequence[Any]) -> dict[str, str]:

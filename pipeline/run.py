@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ..core import ModelArtifact
-from ..core.errors import RecipeError
+from ..core.errors import RecipeError, StorageError
 from ..core.files import write_atomic
-from .chain import MODEL, WEIGHTS, Chain
+from .chain import MODEL, WEIGHTS, Chain, Job
+from .crowd import is_first, meet
 from .documents import json_bytes
 from .lock import locked
 from .monitor import Monitor, Silent
 from .opening import open_model
 from .recipe import CompareStep, DistillStep, Recipe, Step, TrainStep, step_names
 from .report import RunReport
-from .results import write_report
+from .results import build_report, write_report
 from .workspace import (
     MANIFEST,
     RECIPE,
@@ -84,7 +86,8 @@ def run_recipe(
 
     Every step is written aside and renamed into place, so that after a crash it is there or it is not; training
     goes on from its own checkpoints. The same recipe, data and libraries give the same models, however often
-    the run was interrupted.
+    the run was interrupted. Of several processes that ``torchrun`` started, all train, in a folder that all of them
+    see, and the first one does everything else.
 
     Args:
         recipe: The recipe.
@@ -101,12 +104,18 @@ def run_recipe(
     """
     place = Path(folder)
     monitor = monitor or Silent()
+    if not is_first():
+        meet()
+        chain = Chain.start(recipe, Path(base or "."), Silent())
+        records = _steps(chain, place, resume=resume)
+        return RunResult(place, None, records, _models(records), build_report(chain, records))
     prepare_folder(place, resume=resume, force=force)
     with locked(place, monitor):
         if force and not resume:
             forget(place)
         sweep(place)
         write_atomic(place / RECIPE, json_bytes(recipe.model_dump()))
+        meet()
         chain = Chain.start(recipe, Path(base or "."), monitor)
         records = _steps(chain, place, resume=resume)
         return _finish(chain, place, records)
@@ -155,21 +164,41 @@ def _step(
     folder, work = place / STEPS / folder_name, place / WORK / folder_name
     job = chain.job(step, name)
     identity = identity_of({"step": step.model_dump(), "name": name, "inputs": job.inputs})
+    meet()
     found = finished_step(folder, identity)
+    meet()  # nobody begins before all have looked
     if isinstance(found, StepRecord):
         chain.monitor.note(f"{title}: finished before, reused")
         return found
     chain.monitor.note(f"{title}: {found}, done now" if resume else title)
     checkpoints = work / identity[:16]
+    if not is_first():
+        return _share(job if isinstance(step, TrainStep) else None, folder, identity, checkpoints)
     record = write_step(
         folder, name, step.kind, identity, lambda aside: job.work(aside, checkpoints), time.monotonic
     )
+    meet()
     remove_work(work)
     return record
 
 
+def _share(job: Job | None, folder: Path, identity: str, checkpoints: Path) -> StepRecord:
+    """Take part in a step that the first process writes, and read what it wrote."""
+    if job is not None:
+        with tempfile.TemporaryDirectory() as aside:
+            job.work(Path(aside), checkpoints)
+    meet()
+    found = finished_step(folder, identity)
+    if isinstance(found, StepRecord):
+        return found
+    raise StorageError(
+        f"a process does not see what the first one wrote in {folder}: {found}",
+        remedy="choose an output folder that all machines share",
+    )
+
+
 def _finish(chain: Chain, place: Path, records: tuple[StepRecord, ...]) -> RunResult:
-    models = {r.name: r.outputs[MODEL] for r in records if MODEL in r.outputs}
+    models = _models(records)
     last = next((r for r in reversed(records) if MODEL in r.outputs), None)
     final = None if last is None else open_model(last.folder / MODEL).save(place / MODEL, force=True)
     weights = {r.name: r.outputs[WEIGHTS] for r in records if WEIGHTS in r.outputs}
@@ -192,3 +221,7 @@ def _finish(chain: Chain, place: Path, records: tuple[StepRecord, ...]) -> RunRe
     }
     write_atomic(place / MANIFEST, json_bytes(manifest))
     return RunResult(place, final, records, models, report)
+
+
+def _models(records: tuple[StepRecord, ...]) -> dict[str, str]:
+    return {r.name: r.outputs[MODEL] for r in records if MODEL in r.outputs}

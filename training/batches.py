@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,28 @@ from ..calib_data.data import CalibrationData
 from ..core.errors import DataError
 from ..core.tensors import Feed
 
-Inputs = tuple[torch.Tensor, ...]
+Inputs: TypeAlias = tuple[torch.Tensor, ...]
+"""A tensor for each input of a module, in order."""
+
+Outputs: TypeAlias = torch.Tensor | tuple[torch.Tensor, ...]
+"""What a module gives: a tensor, or several."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The samples of one forward pass.
+
+    Attributes:
+        inputs: As the module gets them, augmented.
+        labels: A row for each sample; None where the training does without.
+        positions: Which of the training samples they are, shape ``(batch,)``, int64, in the CPU's memory.
+        layers: What the layers that the lesson names gave for them, by name.
+    """
+
+    inputs: Inputs = ()
+    labels: torch.Tensor | None = None
+    positions: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    layers: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 def labels_of(data: CalibrationData, what: str) -> torch.Tensor:
@@ -34,6 +57,30 @@ def labels_of(data: CalibrationData, what: str) -> torch.Tensor:
             remedy="give one class number per sample",
         )
     return torch.from_numpy(labels.astype(np.int64))
+
+
+def targets_of(data: CalibrationData, what: str) -> torch.Tensor:
+    """The labels, as numbers to be met.
+
+    Args:
+        data: The samples.
+        what: What they are for, for the message.
+
+    Returns:
+        float32, a row for each sample.
+
+    Raises:
+        DataError: There are none, or the labels are no finite numbers.
+    """
+    labels = data.labels
+    if labels is None:
+        raise DataError(f"the {what} samples have no labels", remedy="give data with labels")
+    if labels.dtype.kind not in "fiu" or not np.isfinite(labels).all():
+        raise DataError(
+            f"the {what} labels are {labels.dtype}, or are not finite",
+            remedy="give finite numbers for each sample, of the outputs' shape",
+        )
+    return torch.from_numpy(labels.astype(np.float32))
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,19 +35,25 @@ class TrainState:
         identity: What must be the same when it is taken up again: options, data, parameter names.
         history: The epochs done.
         best_epoch: The best of them; 0 before the first.
-        best_top1_ratio: Its figure.
+        best_score: Its figure.
         weights: State dict after the last epoch.
         best_weights: State dict after the best epoch.
         optimizer: The optimizer's state dict.
+        aids: State dict of what is trained along.
+        hooks: The state of each hook, in order.
+        scaler: The state dict of what scales the loss in fp16.
     """
 
     identity: Mapping[str, Any]
     history: list[EpochRow] = field(default_factory=list)
     best_epoch: int = 0
-    best_top1_ratio: float = -1.0
+    best_score: float = -math.inf
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
+    aids: dict[str, torch.Tensor] = field(default_factory=dict)
+    hooks: tuple[Mapping[str, torch.Tensor], ...] = ()
+    scaler: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write it so that the complete old file or the complete new one exists.
@@ -56,6 +63,8 @@ class TrainState:
         """
         tensors = {f"weights/{k}": v for k, v in self.weights.items()}
         tensors |= {f"best/{k}": v for k, v in self.best_weights.items()}
+        tensors |= {f"aids/{k}": v for k, v in self.aids.items()}
+        tensors |= {f"hooks/{i}/{k}": v for i, hook in enumerate(self.hooks) for k, v in hook.items()}
         numbers: dict[str, dict[str, Any]] = {}
         for index, values in self.optimizer["state"].items():
             for key, value in values.items():
@@ -66,9 +75,11 @@ class TrainState:
         text = {
             "identity": self.identity,
             "history": [dataclasses.asdict(row) for row in self.history],
-            "best": [self.best_epoch, self.best_top1_ratio],
+            "best": [self.best_epoch, self.best_score],
             "numbers": numbers,
             "groups": self.optimizer["param_groups"],
+            "hooks": len(self.hooks),
+            "scaler": self.scaler,
         }
         write_atomic(
             path, save({k: own(v) for k, v in tensors.items()}, {_KEY: json.dumps(text, sort_keys=True)})
@@ -103,15 +114,18 @@ class TrainState:
         for name, tensor in _within(tensors, "optimizer").items():
             index, _, key = name.partition("/")
             moments.setdefault(int(index), {})[key] = tensor
-        best_epoch, best_top1_ratio = text["best"]
+        best_epoch, best_score = text["best"]
         return cls(
             identity,
             [EpochRow(**row) for row in text["history"]],
             best_epoch,
-            best_top1_ratio,
+            best_score,
             weights=_within(tensors, "weights"),
             best_weights=_within(tensors, "best"),
             optimizer={"state": moments, "param_groups": text["groups"]},
+            aids=_within(tensors, "aids"),
+            hooks=tuple(_within(_within(tensors, "hooks"), str(i)) for i in range(text["hooks"])),
+            scaler=text["scaler"],
         )
 
 

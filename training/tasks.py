@@ -1,9 +1,8 @@
-"""Training from labels, and teaching a student: one loop, two losses."""
+"""Training by a lesson, of which the plainest is to train from labels."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,17 @@ from torch import nn
 from ..calib_data.data import CalibrationData
 from ..core.errors import DataError, UsageError
 from ..core.files import write_atomic
-from .batches import labels_of, read_samples
-from .evaluation import evaluate_top1, predict
+from .batches import labels_of
+from .lesson import Lesson
 from .loop import Progress, Setting, choose_precision, make_accelerator, run_loop
-from .losses import Objective, imitation, supervised
-from .modules import device_of, evaluating
-from .options import DistillOptions, TrainOptions
-from .report import DistillReport, TrainReport
-from .state import TrainState, own, resume_path
+from .losses import supervised
+from .modules import device_of
+from .options import TrainOptions
+from .report import TrainReport
+from .state import TrainState, resume_path
+
+_HARMLESS = frozenset({"tensorboard"})
+"""Options that change no weight."""
 
 
 def train_supervised(
@@ -45,8 +47,9 @@ def train_supervised(
         train: Samples with labels; a part is held out to choose the best epoch.
         evaluation: Other samples with labels, looked at once, at the end.
         options: The options.
-        checkpoint: Written at the end: the best weights, safetensors. Beside it lies, after every epoch, what
-            is needed to resume (:func:`~sardonyx.training.state.resume_path`).
+        checkpoint: Written at the end: the best weights, safetensors. Beside it lie, after every epoch, what
+            is needed to resume (:func:`~sardonyx.training.state.resume_path`) and the curves so far
+            (:func:`~sardonyx.training.curves.curves_path`).
         resume: Take up an interrupted run; where there is none, start.
         progress: Told the steps done and the steps in all.
 
@@ -56,82 +59,54 @@ def train_supervised(
         UsageError: The interrupted run had other options, data or parameters.
     """
     options = options or TrainOptions()
-    objective = supervised(options.label_smoothing)
-    return _train(module, train, evaluation, options, objective, checkpoint, resume, progress, {})
+    labels_of(evaluation, "evaluation")
+    lesson = Lesson(supervised(options.label_smoothing))
+    return train_by(
+        lesson, module, train, evaluation, options, checkpoint=checkpoint, resume=resume, progress=progress
+    )
 
 
-def distill(
-    student: nn.Module,
-    teacher: nn.Module,
+def train_by(
+    lesson: Lesson,
+    module: nn.Module,
     train: CalibrationData,
     evaluation: CalibrationData,
-    options: DistillOptions | None = None,
+    options: TrainOptions,
     *,
     checkpoint: Path,
     resume: bool = False,
     progress: Progress | None = None,
-) -> DistillReport:
-    """Teach a student with a trained teacher's answers and the labels (Hinton et al. 2015, arXiv:1503.02531).
+) -> TrainReport:
+    """Train by a lesson; :func:`train_supervised` and :func:`~sardonyx.training.distill` are two of them.
 
     Args:
-        student: As the module of :func:`train_supervised`.
-        teacher: Takes the same inputs and knows the same classes; left as it is.
-        train: Samples with labels.
-        evaluation: Other samples with labels, looked at once, at the end.
+        lesson: What is minimised, who judges, and who works at every step.
+        module: Takes the data's inputs, in order. Holds the best weights at the end.
+        train: Samples; a part is held out to choose the best epoch.
+        evaluation: Other samples, judged once, at the end.
         options: The options.
         checkpoint: As in :func:`train_supervised`.
         resume: As in :func:`train_supervised`.
         progress: As in :func:`train_supervised`.
 
     Raises:
-        DataError: Labels are missing, or the teacher's outputs are not finite logits.
+        DataError: Labels that the lesson needs are missing.
         ExpectationError: The loss is not finite; epoch, step and samples are named.
-        UsageError: Student and teacher differ in classes, or the interrupted run in options, data or parameters.
+        MissingExtraError: TensorBoard is asked for, and is not installed.
+        UsageError: The interrupted run had other options, data or parameters, or no epoch's weights may be kept.
     """
-    options = options or DistillOptions()
-    device = make_accelerator(options).device
-    home = device_of(teacher)
-    teacher.to(device)
-    try:
-        _check_classes(student, teacher, train)
-        with evaluating(teacher):
-            objective = imitation(
-                teacher,
-                temperature=options.temperature,
-                teacher_weight=options.teacher_weight,
-                label_smoothing=options.label_smoothing,
-            )
-            about = {"teacher": _digest(teacher)}
-            report = _train(
-                student, train, evaluation, options, objective, checkpoint, resume, progress, about
-            )
-        answers = predict(teacher, evaluation)
-    finally:
-        teacher.to(home)
-    right = answers == labels_of(evaluation, "evaluation")
-    same = answers == predict(student, evaluation)
-    fields = {f.name: getattr(report, f.name) for f in dataclasses.fields(report)}
-    return DistillReport(**fields, teacher_top1_ratio=_share(right), agreement_ratio=_share(same))
-
-
-def _train(
-    module: nn.Module,
-    train: CalibrationData,
-    evaluation: CalibrationData,
-    options: TrainOptions,
-    objective: Objective,
-    checkpoint: Path,
-    resume: bool,
-    progress: Progress | None,
-    about: dict[str, str],
-) -> TrainReport:
-    labels_of(train, "training")
-    labels_of(evaluation, "evaluation")
+    if lesson.read_labels is not None:
+        lesson.read_labels(train, "training")
+    if lesson.first_epoch > options.epochs:
+        raise UsageError(
+            f"weights may be kept from epoch {lesson.first_epoch} on, and there are {options.epochs}",
+            remedy="give more epochs, or a schedule that ends earlier",
+        )
     accelerator = make_accelerator(options)
-    fit, held_out = _split(train, options)
+    fit, held_out = split(train, options)
     precision = choose_precision(options, accelerator.device)
-    setting = Setting(fit, held_out, options, objective, accelerator, precision)
-    identity = _identity(module, train, setting) | about
+    setting = Setting(fit, held_out, options, lesson, accelerator, precision)
+    identity = _identity(module, train, setting)
     state = _state(resume_path(checkpoint), identity, resume)
     resumed, home = len(state.history), device_of(module)
     module.to(accelerator.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -145,7 +120,12 @@ def _train(
     return _report(module, setting, state, evaluation, resumed, str(identity["data"]))
 
 
-def _split(train: CalibrationData, options: TrainOptions) -> tuple[CalibrationData, CalibrationData]:
+def split(train: CalibrationData, options: TrainOptions) -> tuple[CalibrationData, CalibrationData]:
+    """The samples trained on, and those held out.
+
+    Raises:
+        DataError: There is one sample only.
+    """
     if len(train) < 2:
         raise DataError("one sample cannot be split", remedy="give more training samples")
     return train.split(options.validation_ratio, seed=options.seed)
@@ -153,13 +133,22 @@ def _split(train: CalibrationData, options: TrainOptions) -> tuple[CalibrationDa
 
 def _identity(module: nn.Module, train: CalibrationData, setting: Setting) -> dict[str, Any]:
     """What makes one training another one."""
+    lesson = setting.lesson
     return {
-        "options": dataclasses.asdict(setting.options),
+        "options": {k: v for k, v in dataclasses.asdict(setting.options).items() if k not in _HARMLESS},
         "data": train.fingerprint,
         "number of processes": setting.accelerator.num_processes,
         "precision": setting.precision,
-        "module": [[name, list(t.shape), str(t.dtype)] for name, t in module.state_dict().items()],
+        "metric": lesson.metric,
+        "module": _shapes(module),
+        "aids": _shapes(lesson.aids),
+        "hooks": [type(hook).__name__ for hook in lesson.hooks],
+        **lesson.about,
     }
+
+
+def _shapes(module: nn.Module) -> list[Any]:
+    return [[name, list(t.shape), str(t.dtype)] for name, t in module.state_dict().items()]
 
 
 def _state(path: Path, identity: dict[str, Any], resume: bool) -> TrainState:
@@ -174,11 +163,17 @@ def _report(
     resumed: int,
     data_sha256: str,
 ) -> TrainReport:
+    metric, judge = setting.lesson.metric, setting.lesson.judge
+    score = judge(module, evaluation)
+    is_top1 = metric == "top1"
     return TrainReport(
         history=tuple(state.history),
         best_epoch=state.best_epoch,
-        validation_top1_ratio=state.best_top1_ratio,
-        evaluation_top1_ratio=evaluate_top1(module, evaluation),
+        metric=metric,
+        validation_score=state.best_score,
+        evaluation_score=score,
+        validation_top1_ratio=state.best_score if is_top1 else None,
+        evaluation_top1_ratio=score if is_top1 else None,
         train_samples=len(setting.train),
         validation_samples=len(setting.held_out),
         evaluation_samples=len(evaluation),
@@ -190,30 +185,5 @@ def _report(
         seconds=sum(row.seconds for row in state.history),
         data_sha256=data_sha256,
         options=dataclasses.asdict(setting.options),
+        stopped_early=len(state.history) < setting.options.epochs,
     )
-
-
-def _check_classes(student: nn.Module, teacher: nn.Module, data: CalibrationData) -> None:
-    """Refuse a pair whose logits cannot be compared, before any time is spent."""
-    shapes = []
-    for module in (student, teacher):
-        with evaluating(module), torch.no_grad():
-            shapes.append(tuple(module(*(t.to(device_of(module)) for t in read_samples(data, [0]))).shape))
-    if shapes[0] != shapes[1]:
-        raise UsageError(
-            f"the student gives {shapes[0]} for one sample, the teacher {shapes[1]}",
-            remedy="give both the same classes",
-        )
-
-
-def _digest(module: nn.Module) -> str:
-    """SHA-256 of a module's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(own(tensor).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _share(hits: torch.Tensor) -> float:
-    return float(hits.double().mean())

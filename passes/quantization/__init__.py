@@ -15,6 +15,7 @@ from .report import (
     ToolGain,
     WeightRange,
 )
+from .retraining import RetrainableGraph, retrainable, retrained
 from .weight_only import (
     WeightOnlyOptions,
     WeightOnlyOutcome,
@@ -37,6 +38,7 @@ __all__ = [
     "QuantizeOutcome",
     "QuantizeReport",
     "Quantizer",
+    "RetrainableGraph",
     "TensorRange",
     "ToolGain",
     "WeightOnlyOptions",
@@ -51,6 +53,8 @@ __all__ = [
     "quantize_dynamic",
     "quantize_weights",
     "refuse_quantized",
+    "retrainable",
+    "retrained",
     "textbook",
     "wide_type",
 ]

@@ -9,7 +9,7 @@ become integer initializers with a DequantizeLinear.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -45,11 +45,13 @@ class Written:
         weights: For each integer node with a constant weight, how it was quantized.
         taps: For each float value whose error can be measured, the value that stands for it now.
         widened: Nodes some of whose weight scales were enlarged so that the bias fits 32 bits.
+        scales: The initializer that holds the scale of each value that has parameters of its own.
     """
 
     weights: dict[str, WeightParameters]
     taps: dict[str, str]
     widened: tuple[str, ...]
+    scales: dict[str, str] = field(default_factory=dict)
 
 
 class Writer:
@@ -62,6 +64,8 @@ class Writer:
         target: Decides the types and the rule for zero-points.
         options: Decides the weights' ranges.
         adjustments: By node name, what to do otherwise with its weight and bias.
+        keeps_weights: Whether weights and biases stay float, and values that share parameters share one scale, so that
+            the graph can be trained.
     """
 
     def __init__(
@@ -73,8 +77,11 @@ class Writer:
         options: QuantizeOptions,
         *,
         adjustments: Mapping[str, WeightAdjustment] | None = None,
+        keeps_weights: bool = False,
     ) -> None:
         self.graph = graph
+        self.keeps_weights = keeps_weights
+        self._scales: dict[str, ir.Value] = {}
         self.placement = placement
         self.parameters = parameters
         self.target = target
@@ -82,6 +89,8 @@ class Writer:
         self.adjustments = adjustments or {}
         self.names = {v.name for n in graph for v in n.outputs} | set(graph.initializers)
         self.names |= {v.name for v in graph.inputs}
+        # Names, taken now: a graph output gives its name to the dequantized value.
+        self.roots = {value: placement.root(value).name or "" for value in placement.values}
 
     def write(self) -> Written:
         """Insert every Q/DQ pair."""
@@ -89,7 +98,7 @@ class Writer:
         weights: dict[str, WeightParameters] = {}
         widened = []
         for node in self.placement.nodes:
-            if role_of(node) == "linear":
+            if role_of(node) == "linear" and not self.keeps_weights:
                 weights[node.name or ""], grew = self._quantize_weights(node)
                 widened += [node.name or ""] * grew
             elif role_of(node) == "combine":
@@ -104,7 +113,8 @@ class Writer:
             taps[name] = self._quantize_value(value, integer, value.producer() in made)
         for node, behind in self.placement.absorbed.items():
             self._bypass_absorbed(node, behind)
-        return Written(weights, taps, tuple(widened))
+        scales = {root: scale.name or "" for root, scale in self._scales.items()}
+        return Written(weights, taps, tuple(widened), scales)
 
     def _quantize_value(self, value: ir.Value, integer: set[ir.Node], behind_integer: bool) -> str:
         """Put a pair behind a value; the name of the dequantized value."""
@@ -115,7 +125,7 @@ class Writer:
             value.name = self._fresh(f"{name}_float")
             self.names.discard(name)
         parameters = self.parameters[value]
-        scale = self._initializer(f"{name}_scale", np.asarray(parameters.scale, np.float32))
+        scale = self._scale(value, f"{name}_scale")
         zero = self._initializer(
             f"{name}_zero_point", np.asarray(parameters.zero_point, NUMPY_TYPES[parameters.int_type])
         )
@@ -136,6 +146,14 @@ class Writer:
         if is_result:
             self._replace_result(value, output)
         return output.name or ""
+
+    def _scale(self, value: ir.Value, name: str) -> ir.Value:
+        """The scale of a value; in a graph to be trained, that of the value whose parameters it has."""
+        root = self.roots[value]
+        if root in self._scales and self.keeps_weights:
+            return self._scales[root]
+        made = self._initializer(name, np.asarray(self.parameters[value].scale, np.float32))
+        return self._scales.setdefault(root, made) if self.keeps_weights else made
 
     def _bypass_absorbed(self, node: ir.Node, behind: ir.Node) -> None:
         """Quantize before a Relu or Clip that the quantization repeats, which leaves it without a reader."""

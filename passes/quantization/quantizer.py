@@ -142,8 +142,39 @@ class Quantizer:
         placement = place(base.model, self.target, options, base.shapes, may_be_empty=bool(dynamic))
         parameters = self._parameters(placement, base.statistics, options)
         adjustments = self._adjustments(base, placement, parameters, options)
+        placed = Trace(base.model, placement, parameters, Written({}, {}, ()), dynamic)
+        return self._written(base, placed, adjustments, options)
+
+    def written(
+        self,
+        trace: Trace,
+        parameters: Mapping[ir.Value, ActivationParameters],
+        adjustments: Mapping[str, WeightAdjustment],
+    ) -> QuantizeOutcome:
+        """Write what was decided once more, with weights that were trained in the meantime.
+
+        Args:
+            trace: The decisions; the float model in it has the weights to write.
+            parameters: Scale and zero-point of each quantized value now.
+            adjustments: By node name, what to do otherwise with its weight and bias.
+        """
+        base = next(b for b in self._bases.values() if b.model is trace.model)
+        placed = replace(trace, parameters=parameters)
+        return self._written(base, placed, adjustments, self.options)
+
+    def _written(
+        self,
+        base: _Base,
+        placed: Trace,
+        adjustments: Mapping[str, WeightAdjustment],
+        options: QuantizeOptions,
+    ) -> QuantizeOutcome:
+        """Write a placement, and measure what it does."""
+        refused = unbearable(base.dynamic_effects(options))
+        placement, parameters = placed.placement, placed.parameters
         result, written = _write(base.model, placement, parameters, self.target, options, adjustments)
-        rest = quantize_recurrent(result, self.dynamic_options(options), target=self.target, refused=refused)
+        dynamic = self.dynamic_options(options)
+        rest = quantize_recurrent(result, dynamic, target=self.target, refused=refused)
         validate(result)
         report = describe(
             placement, parameters, base.statistics, written, self.target, options, self.model.graph.inputs
@@ -160,7 +191,7 @@ class Quantizer:
             ratios = noise_ratios(models, written.taps, outputs, samples, options, self.runner, base.shapes)
             report.layers = layer_errors(ratios, placement, written)
             report.output_ratio = output_error(ratios, outputs)
-        return QuantizeOutcome(result, report, Trace(base.model, placement, parameters, written, dynamic))
+        return QuantizeOutcome(result, report, replace(placed, written=written))
 
     def dynamic_options(self, options: QuantizeOptions) -> DynamicOptions:
         """How layers that the static operators do not reach become integer."""

@@ -49,6 +49,21 @@ def test_progress_off_a_terminal_is_plain_lines(
     assert capsys.readouterr().err == "cut\\x1b: 1/2\ncut\\x1b: 2/2\n"
 
 
+@pytest.mark.parametrize(
+    ("passed_s", "line"),
+    [(5.0, "cut: 1/4, 15 s left\n"), (60.0, "cut: 1/4, 3 min left\n"), (0.1, "cut: 1/4\n")],
+)
+def test_progress_says_how_long_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, passed_s: float, line: str
+) -> None:
+    monkeypatch.setattr("sardonyx.cli.console._EVERY_S", 0.0)
+    clock = iter((100.0, 100.0 + passed_s))
+    monkeypatch.setattr("sardonyx.cli.console.time.monotonic", lambda: next(clock))
+    with Console().progress("cut") as report:
+        report(1, 4)
+    assert capsys.readouterr().err == line
+
+
 def test_progress_on_a_terminal_is_a_bar(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

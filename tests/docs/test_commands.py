@@ -17,7 +17,7 @@ from sardonyx.cli.app import build
 BIN = Path(sys.executable).parent
 RUNNERS = frozenset({"sardonyx", "python"})
 RUN = [command for command in COMMANDS if command.is_run and command.words[0] in RUNNERS]
-LONG = frozenset({"examples/digits/README.md"})
+LONG = frozenset({"examples/digits/README.md", "examples/distillation/README.md"})
 """Pages that train; `make demo` does the same."""
 PAGES = [
     pytest.param(page, marks=pytest.mark.slow) if page in LONG else page

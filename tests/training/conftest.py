@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sardonyx.calib_data.data import CalibrationData
+from sardonyx.training import TrainOptions, train_supervised
 from torch import nn
 
 
@@ -42,6 +43,14 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """What is kept between runs is kept for one test only."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("SARDONYX_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def images() -> CalibrationData:
     return make_images(160, seed=0)
@@ -55,3 +64,15 @@ def other_images() -> CalibrationData:
 @pytest.fixture
 def net():
     return make_net
+
+
+@pytest.fixture(scope="session")
+def teacher(images, other_images, tmp_path_factory) -> nn.Module:
+    """A network that has learned the images."""
+    module = make_net(16, 0.0)
+    options = TrainOptions(
+        epochs=4, batch_size=32, learning_rate=0.05, validation_ratio=0.2, precision="fp32"
+    )
+    checkpoint = tmp_path_factory.mktemp("teacher") / "t.safetensors"
+    train_supervised(module, images, other_images, options, checkpoint=checkpoint)
+    return module.eval()
