@@ -5,21 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..core import ModelArtifact
 from ..core.errors import RecipeError
 from ..core.targets import get_target
 from ..passes.pruning.options import WITHOUT_SAMPLES
+from ..passes.quantization import QuantizeOptions
+from .healing import HealedModel, heal
 from .measurement import compare
 from .monitor import Monitor
 from .networks import GraphTeacher, Network, School, Teacher, describe_source, export_network
 from .opening import open_model
 from .pruning import prune
 from .quantization import quantize
-from .recipe import CompareStep, DistillStep, ExportStep, PruneStep, QuantizeStep, Recipe, Step, TrainStep
+from .qat import HealedQuantized, heal_quantized
+from .recipe import (
+    CompareStep,
+    DistillStep,
+    ExportStep,
+    HealStep,
+    PruneStep,
+    QuantizeStep,
+    Recipe,
+    Step,
+    TrainStep,
+)
 from .samples import Samples, resolve
 from .workspace import StepRecord
+
+if TYPE_CHECKING:
+    from ..passes.quantization.options import Tool
 
 MODEL = "model.onnx"
 WEIGHTS = "weights.safetensors"
@@ -82,6 +98,8 @@ class Chain:
                 return _export(self, step, name)
             case PruneStep():
                 return _prune(self, step, name)
+            case HealStep():
+                return _heal(self, step, name)
             case QuantizeStep():
                 return _quantize(self, step, name)
             case CompareStep():
@@ -204,6 +222,46 @@ def _prune(chain: Chain, step: PruneStep, name: str) -> Job:
         return {"source": source, **result.summary()}
 
     return Job({**inputs, "seed": chain.recipe.seed}, work)
+
+
+def _heal(chain: Chain, step: HealStep, name: str) -> Job:
+    source = chain.source(step.of, name)
+    model, teacher = chain.graphs[source], chain.graphs[step.teacher]
+    data, judge = chain.samples.get("train", name), chain.samples.get("evaluation", name)
+    inputs = {
+        "model": model.sha256,
+        "teacher": teacher.sha256,
+        "train": data.fingerprint,
+        "evaluation": judge.fingerprint,
+        "target": get_target(chain.recipe.target) if step.qat else None,
+        "seed": chain.recipe.seed,
+    }
+
+    def work(folder: Path, checkpoints: Path) -> Any:
+        words: dict[str, Any] = {
+            "options": step.options(chain.recipe.seed),
+            "evaluation": judge,
+            "limit": step.limit,
+            "checkpoint": checkpoints / "healed.safetensors",
+            "resume": True,
+            "monitor": chain.monitor,
+        }
+        result: HealedModel | HealedQuantized
+        if step.qat:
+            rounding = QuantizeOptions(
+                weight_bits=step.weight_bits or 8,
+                tools=cast("tuple[Tool, ...]", step.tools),
+                exclude=step.exclude,
+                seed=chain.recipe.seed,
+            )
+            target = get_target(chain.recipe.target)
+            result = heal_quantized(model, teacher, data, target=target, quantize=rounding, **words)
+        else:
+            result = heal(model, teacher, data, **words)
+        result.save(folder / MODEL)
+        return {"source": source, **result.summary()}
+
+    return Job(inputs, work)
 
 
 def _quantize(chain: Chain, step: QuantizeStep, name: str) -> Job:

@@ -419,7 +419,8 @@ class _Work:
                 at_any_cost=self.options.at_any_cost or relief.at_any_cost,
             )
         model = ModelArtifact.of(outcome.model)
-        placement = tuple(integer_placement(model)) if self.target.is_cpu else None
+        runs_here = self.target.is_cpu and self.options.weight_bits == 8
+        placement = tuple(integer_placement(model)) if runs_here else None
         return Candidate(model, outcome.report, placement)
 
 

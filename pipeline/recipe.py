@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ..core.errors import RecipeError, UsageError
 from ..passes.pruning.options import CRITERIA
 from ..training import DistillOptions, TrainOptions
+from ..training.healing import HealOptions
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -249,6 +250,61 @@ class QuantizeStep(_GraphStep):
     memory: Count | None = None
 
 
+class HealStep(_GraphStep):
+    """Train the latest model, or the one that ``of`` names, to answer as the one that it was made from.
+
+    Attributes:
+        teacher: Name of the model that it was made from: a step, or ``model``.
+        limit: Most samples of ``data.train`` to learn from.
+        qat: Whether it is trained with the rounding of the target, and comes out quantized.
+        weight_bits: Bits of a weight with ``qat``.
+        tools: What ``qat`` tries before it trains.
+
+    The others, and what is left out, are explained by :class:`~sardonyx.training.healing.HealOptions`.
+    """
+
+    kind: Literal["heal"]
+    teacher: str
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: Literal["sgd", "adamw"] | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    schedule: Literal["one-cycle", "cosine", "constant"] | None = None
+    label_smoothing: float | None = None
+    flip: bool | None = None
+    shift: int | None = None
+    erase: float | None = None
+    validation_ratio: float | None = None
+    precision: Literal["auto", "fp32", "bf16", "fp16"] | None = None
+    patience: int | None = None
+    loss: Literal["auto", "kl", "mse", "cosine"] | None = None
+    temperature: float | None = None
+    label_weight: float | None = None
+    features: int | None = None
+    feature_weight: float | None = None
+    limit: Annotated[int, Field(ge=2)] | None = None
+    qat: bool = False
+    weight_bits: Literal[4, 8] | None = None
+    tools: Names = ()
+
+    def options(self, seed: int) -> HealOptions:
+        """What the healing is asked for."""
+        own = {f.name for f in fields(HealOptions)}
+        given = self.model_dump(exclude_none=True)
+        return HealOptions(**{key: value for key, value in given.items() if key in own}, seed=seed)
+
+    @model_validator(mode="after")
+    def _check(self) -> HealStep:
+        if not self.qat and (self.weight_bits or self.tools or self.exclude):
+            raise ValueError("weight_bits, tools and exclude need qat = true")
+        try:
+            self.options(0)
+        except UsageError as error:
+            raise ValueError(error.cause) from error
+        return self
+
+
 class CompareStep(_Step):
     """Measure models side by side: all of the chain, or those that ``of`` names."""
 
@@ -261,7 +317,8 @@ class CompareStep(_Step):
 
 
 Step: TypeAlias = Annotated[
-    TrainStep | DistillStep | ExportStep | PruneStep | QuantizeStep | CompareStep, Field(discriminator="kind")
+    TrainStep | DistillStep | ExportStep | PruneStep | HealStep | QuantizeStep | CompareStep,
+    Field(discriminator="kind"),
 ]
 """One step of the chain."""
 
@@ -401,7 +458,7 @@ def check_names(recipe: Recipe, origin: str) -> None:
 
 
 _NETWORKS = frozenset({"train", "distill"})
-_GRAPHS = frozenset({"model", "export", "prune", "quantize"})
+_GRAPHS = frozenset({"model", "export", "prune", "heal", "quantize"})
 
 
 def _references(step: Step) -> list[tuple[str, str, frozenset[str]]]:
@@ -411,6 +468,9 @@ def _references(step: Step) -> list[tuple[str, str, frozenset[str]]]:
             return [("teacher", step.teacher, _NETWORKS | _GRAPHS)]
         case ExportStep(of=str(name)):
             return [("of", name, _NETWORKS)]
+        case HealStep():
+            named = [] if step.of is None else [("of", step.of, _GRAPHS)]
+            return [("teacher", step.teacher, _GRAPHS), *named]
         case PruneStep(of=str(name)) | QuantizeStep(of=str(name)):
             return [("of", name, _GRAPHS)]
         case CompareStep():
@@ -418,7 +478,7 @@ def _references(step: Step) -> list[tuple[str, str, frozenset[str]]]:
     return []
 
 
-_KINDS = frozenset({"train", "distill", "export", "prune", "quantize", "compare"})
+_KINDS = frozenset({"train", "distill", "export", "prune", "heal", "quantize", "compare"})
 
 
 def _refusal(error: ValidationError, content: Mapping[str, Any], origin: str) -> RecipeError:

@@ -17,6 +17,7 @@ from .workspace import StepRecord
 
 _SHARES = frozenset({"top1", "agreement"})
 _TRAININGS = frozenset({"train", "distill"})
+_WITH_CURVES = _TRAININGS | {"heal"}
 
 
 def write_report(chain: Chain, place: Path, records: Sequence[StepRecord]) -> RunReport:
@@ -77,7 +78,7 @@ def _stage(chain: Chain, record: StepRecord, row: Mapping[str, Any] | None) -> S
     return Stage(
         name=record.name,
         kind=record.kind,
-        params=after.get("params"),
+        params=after.get("params", report.get("params")),
         macs=after.get("macs"),
         size_bytes=chain.graphs[record.name].size_bytes,
         seconds=record.seconds,
@@ -143,6 +144,11 @@ def _notes(record: StepRecord) -> Iterator[str]:
             yield f"both agree on {report['agreement_ratio']:.2%} of the evaluation samples"
         yield from report["notes"]
         yield from (f"layers compared: {pair}" for pair in report["pairs"])
+    if record.kind == "heal":
+        yield (
+            f"{report['metric']}: {report['before_score']:.4f} before, {report['evaluation_score']:.4f} healed, "
+            f"{report['teacher_score']:.4f} the teacher"
+        )
     if record.kind == "export":
         yield f"{report['exporter']} exporter, opset {report['opset']}"
         yield from (
@@ -175,7 +181,7 @@ def _skipped(records: Sequence[StepRecord]) -> Iterator[SkippedItem]:
 
 def _curves(records: Sequence[StepRecord]) -> Iterator[Curve]:
     for record in records:
-        history = record.figures.get("report", {}).get("history", ()) if record.kind in _TRAININGS else ()
+        history = record.figures.get("report", {}).get("history", ()) if record.kind in _WITH_CURVES else ()
         if history:
             epochs = tuple(float(row["epoch"]) for row in history)
             yield Curve(record.name, "loss", epochs, tuple(row["losses"]["total"] for row in history))

@@ -143,6 +143,10 @@ def fitted(target: Target, options: QuantizeOptions) -> Target:
         reasons.append("the rule for zero-points was asked for by the user")
     if reduced is not None and reduced != target.reduce_range:
         reasons.append(f"{7 if reduced else 8}-bit weights were asked for by the user")
+    if options.weight_bits == 4:
+        reasons.append(
+            "4-bit weights were asked for by the user: they save memory, and are computed in float"
+        )
     if not options.per_channel:
         reasons.append("one scale for each weight was asked for by the user")
     return replace(

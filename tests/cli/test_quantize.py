@@ -101,3 +101,11 @@ def test_kept_statistics_are_mentioned(call: Call, place: Path) -> None:
     assert "used again" not in call(*arguments, "one.onnx").err
     assert "used again" in call(*arguments, "two.onnx").err
     assert Path("one.onnx").read_bytes() == Path("two.onnx").read_bytes()
+
+
+def test_weights_of_four_bits_are_written_for_memory(call: Call, place: Path) -> None:
+    words = ("--calib", "d.npz", "--weight-bits", 4, "--target", "cpu-x86", "-o", "q.onnx", "--json")
+    document = call("quantize", "m.onnx", *words).document
+    assert document["report"]["types"]["weight_bits"] == 4
+    assert any("save memory" in reason for reason in document["reasons"])
+    assert document["integer_nodes"] is None
