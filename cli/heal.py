@@ -104,6 +104,7 @@ def heal(
     from ..core.files import check_output
     from ..pipeline import heal as run_heal
     from ..pipeline import heal_quantized, open_evaluation, open_model, plain
+    from ..pipeline.crowd import is_first
     from ..training.healing import HealOptions
     from .show_heal import show_heal
 
@@ -132,6 +133,8 @@ def heal(
         )
     else:
         result = run_heal(*models, samples, **words)
+    if not is_first():
+        return  # of several processes, one writes
     result.save(output, force=flags.force)
     for left in (checkpoint, *checkpoint.parent.glob(f"{checkpoint.stem}.*")):
         left.unlink(missing_ok=True)

@@ -15,7 +15,15 @@ from ..passes.quantization import QuantizeOptions
 from .healing import HealedModel, heal
 from .measurement import compare
 from .monitor import Monitor
-from .networks import GraphTeacher, Network, School, Teacher, describe_source, export_network
+from .networks import (
+    GraphTeacher,
+    Network,
+    School,
+    Teacher,
+    checkpoint_in,
+    describe_source,
+    export_network,
+)
 from .opening import open_model
 from .pruning import prune
 from .quantization import quantize
@@ -242,7 +250,7 @@ def _heal(chain: Chain, step: HealStep, name: str) -> Job:
             "options": step.options(chain.recipe.seed),
             "evaluation": judge,
             "limit": step.limit,
-            "checkpoint": checkpoints / "healed.safetensors",
+            "checkpoint": checkpoint_in(checkpoints),
             "resume": True,
             "monitor": chain.monitor,
         }

@@ -109,7 +109,7 @@ class School:
         """Train from labels, going on from a checkpoint if there is one, and write the weights."""
         from ..training import train_supervised
 
-        checkpoint = _checkpoint(checkpoints)
+        checkpoint = checkpoint_in(checkpoints)
         module = self._fresh(step.source)
         with self.monitor.progress("training") as progress:
             report = train_supervised(
@@ -128,7 +128,7 @@ class School:
         """Teach a student, going on from a checkpoint if there is one, and write its weights."""
         from ..training import distill
 
-        checkpoint = _checkpoint(checkpoints)
+        checkpoint = checkpoint_in(checkpoints)
         student, master = self._fresh(step.source), teacher.load(self.base)
         with self.monitor.progress("distilling") as progress:
             report = distill(
@@ -175,7 +175,7 @@ def _file_of(module: str) -> Path | None:
     return None if spec is None or spec.origin is None else Path(spec.origin)
 
 
-def _checkpoint(folder: Path) -> Path:
+def checkpoint_in(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder / "weights.safetensors"
 

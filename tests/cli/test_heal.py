@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,3 +129,40 @@ def test_rounding_that_cannot_be(
     outcome = call(*HEAL, *words, "-o", "int.onnx")
     assert outcome.code == code
     assert cause in outcome.err
+
+
+def heal_apart(*launcher: str, output: str, more: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    """Healing in a process of its own, or several."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launcher, "-m", "sardonyx", *map(str, HEAL), "--learning-rate", "0.01", "-o", output, *more]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def agreement(call: Call, path: str) -> float:
+    words = ("m.onnx", path, "--data", "d.npz", "--metric", "sqnr", "--batch", 1, "--json")
+    found: float = call("compare", *words).document["rows"][1]["accuracy"]["value"]
+    return found
+
+
+def test_a_killed_healing_goes_on_to_the_same_model(call: Call, place: Path) -> None:
+    assert call(*HEAL, "--learning-rate", "0.01", "--epochs", 40, "-o", "whole.onnx").code == 0
+    process = heal_apart(sys.executable, output="killed.onnx", more=("--epochs", "40"))
+    state = place / "killed.heal.resume.safetensors"
+    deadline = time.monotonic() + 60
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert state.exists()
+    assert not Path("killed.onnx").exists()
+    again = (*HEAL, "--learning-rate", "0.01", "--epochs", 40, "-o", "killed.onnx", "--resume")
+    assert call(*again).code == 0
+    assert Path("killed.onnx").read_bytes() == Path("whole.onnx").read_bytes()
+
+
+def test_two_processes_heal_as_well_as_one(call: Call, place: Path) -> None:
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    assert heal_apart(*launcher, output="two.onnx").wait(timeout=240) == 0
+    assert call(*HEAL, "--learning-rate", "0.01", "-o", "one.onnx").code == 0
+    assert agreement(call, "two.onnx") == pytest.approx(agreement(call, "one.onnx"), abs=3.0)
+    assert agreement(call, "two.onnx") > agreement(call, "cut.onnx")
