@@ -1,5 +1,7 @@
 """Inspect, prune, quantize and compare models that come from elsewhere, as a user would from the shell.
 
+Quantization leaves in float what is not faster in integers on this machine (``--measure``).
+
     python benchmarks/open_models.py FOLDER/*
 
 Each folder holds ``model.onnx``, ``calib.npz`` and, for the comparison, ``evaluate.py`` with ``evaluate(path)``.
@@ -34,7 +36,7 @@ def main() -> int:
             runs = [
                 (["inspect", model, "--coupling"], None),
                 (["prune", model, "--calib", samples, "--params", arguments.params, "-o", pruned], pruned),
-                (["quantize", model, "--calib", samples, "-o", int8], int8),
+                (["quantize", model, "--calib", samples, "--measure", "-o", int8], int8),
             ]
             for words, output in runs:
                 defects += _run(folder.name, words, output)
