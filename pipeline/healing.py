@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..calib_data import CalibrationData, OrtRunner
 from ..core import ModelArtifact
-from ..core.errors import ExpectationError, UsageError
+from ..core.errors import ExpectationError, InputError, UsageError
 from ..passes.output_error import OutputError, relative_error
-from ..passes.quantization import refuse_quantized
+from ..passes.quantization import quantized_node
 from .monitor import Monitor, Silent
 from .opening import ModelLike, as_model
 
@@ -92,7 +92,11 @@ def heal(
     options, monitor = options or HealOptions(), monitor or Silent()
     student, master = as_model(model), as_model(teacher)
     for artifact in (student, master):
-        refuse_quantized(artifact.load(), force=False)
+        if (node := quantized_node(artifact.load())) is not None:
+            raise InputError(
+                f"integers cannot be trained: the model is quantized already ({node.op_type} {node.name!r})",
+                remedy="heal the float model; --qat trains it with rounding and writes integers",
+            )
     if limit is not None and limit < 2:
         raise UsageError(f"--limit {limit} leaves nothing to hold out", remedy="give 2 samples or more")
     few = data if limit is None else data.subset(limit, seed=options.seed)

@@ -4,7 +4,7 @@ from .dynamic import DYNAMIC, DynamicOptions, DynamicOutcome, DynamicReport, qua
 from .effects import layer_effects, node_effects
 from .ladder import climb
 from .options import METHODS, TOOLS, QuantizeOptions, fitted, textbook
-from .preparation import refuse_quantized
+from .preparation import quantized_node, refuse_quantized
 from .quantizer import QuantizeOutcome, Quantizer, quantize
 from .report import (
     ChosenTypes,
@@ -52,6 +52,7 @@ __all__ = [
     "quantize",
     "quantize_dynamic",
     "quantize_weights",
+    "quantized_node",
     "refuse_quantized",
     "retrainable",
     "retrained",

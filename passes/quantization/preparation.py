@@ -103,11 +103,17 @@ def refuse_quantized(model: ir.Model, *, force: bool) -> None:
     Raises:
         InputError: It does, and ``force`` is not set.
     """
-    if force:
-        return
+    node = None if force else quantized_node(model)
+    if node is not None:
+        raise InputError(
+            f"the model is quantized already ({node.op_type} {node.name!r})",
+            remedy="quantize the float model, or take this one as it is with --force",
+        )
+
+
+def quantized_node(model: ir.Model) -> ir.Node | None:
+    """The first node of a model, its bodies included, that computes on integers that stand for floats."""
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
         if node.op_type in QUANTIZED_OPS or node.op_type.startswith("QLinear"):
-            raise InputError(
-                f"the model is quantized already ({node.op_type} {node.name!r})",
-                remedy="quantize the float model, or take this one as it is with --force",
-            )
+            return node
+    return None
