@@ -26,8 +26,8 @@ from .networks import (
 )
 from .opening import open_model
 from .pruning import prune
-from .quantization import quantize
 from .qat import HealedQuantized, heal_quantized
+from .quantization import quantize
 from .recipe import (
     CompareStep,
     DistillStep,

@@ -176,6 +176,7 @@ def _file_of(module: str) -> Path | None:
 
 
 def checkpoint_in(folder: Path) -> Path:
+    """Where a training keeps its weights in a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder / "weights.safetensors"
 
