@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,8 @@ from ..core.errors import UsageError
 from .flags import DATA_HELP, Exclude, Flags, Preprocess, Root, Target
 
 if TYPE_CHECKING:
+    from ..calib_data import CalibrationData
+    from ..core import ModelArtifact
     from ..passes.quantization import QuantizeOptions
     from ..pipeline import HealedModel, HealedQuantized
 
@@ -102,41 +105,51 @@ def heal(
     """
     given = dict(locals())
     from ..core.files import check_output
-    from ..pipeline import heal as run_heal
-    from ..pipeline import heal_quantized, open_evaluation, open_model, plain
+    from ..pipeline import open_evaluation, open_model
     from ..pipeline.crowd import is_first
     from ..training.healing import HealOptions
-    from .show_heal import show_heal
 
     check_output(output, force=flags.force, inputs=[model, teacher])
     seed = flags.seed_or_zero
     asked = {name: given[flag] for name, flag in _OPTIONS.items() if given[flag] is not None}
-    options = HealOptions(**asked, seed=seed)
-    checkpoint = output.with_name(f"{output.stem}.heal.safetensors")
     words: dict[str, Any] = {
-        "options": options,
+        "options": HealOptions(**asked, seed=seed),
         "evaluation": open_evaluation(evaluation, root=root, preprocess=preprocess, seed=seed),
         "limit": limit,
-        "checkpoint": checkpoint,
+        "checkpoint": output.with_name(f"{output.stem}.heal.safetensors"),
         "resume": resume,
         "monitor": flags.console,
     }
-    result: HealedModel | HealedQuantized
-    samples = open_evaluation(data, root=root, preprocess=preprocess, seed=seed)
-    models = (open_model(model), open_model(teacher))
     if qat:
-        words["quantize"] = _rounding(weight_bits, tools, exclude, seed)
-        result = heal_quantized(*models, samples, target=target, **words)
+        words |= {"target": target, "quantize": _rounding(weight_bits, tools, exclude, seed)}
     elif weight_bits or tools or exclude:
         raise UsageError(
             "--weight-bits, --tool and --exclude belong to --qat", remedy="add --qat, or leave them out"
         )
-    else:
-        result = run_heal(*models, samples, **words)
-    if not is_first():
-        return  # of several processes, one writes
+    samples = open_evaluation(data, root=root, preprocess=preprocess, seed=seed)
+    result = _train((open_model(model), open_model(teacher)), samples, words, qat=qat)
+    if is_first():  # of several processes, one writes
+        _deliver(flags, result, teacher, output, words["checkpoint"])
+
+
+def _train(
+    models: tuple[ModelArtifact, ModelArtifact], samples: CalibrationData, words: dict[str, Any], *, qat: bool
+) -> HealedModel | HealedQuantized:
+    from ..pipeline import heal as run_heal
+    from ..pipeline import heal_quantized
+
+    return heal_quantized(*models, samples, **words) if qat else run_heal(*models, samples, **words)
+
+
+def _deliver(
+    flags: Flags, result: HealedModel | HealedQuantized, teacher: Path, output: Path, checkpoint: Path
+) -> None:
+    """Write the model, remove what a resumed run would have needed, and show what was done."""
+    from ..pipeline import plain
+    from .show_heal import show_heal
+
     result.save(output, force=flags.force)
-    for left in (checkpoint, *checkpoint.parent.glob(f"{checkpoint.stem}.*")):
+    for left in (checkpoint, *checkpoint.parent.glob(f"{glob.escape(checkpoint.stem)}.*")):
         left.unlink(missing_ok=True)
     show_heal(flags.console, result)
     flags.console.say(f"wrote {output}; next: sardonyx compare {teacher} {output} --data DATA")
