@@ -24,7 +24,19 @@ from sardonyx.core.errors import (
     UsageError,
 )
 
-VERBS = ("export", "inspect", "prune", "quantize", "distill", "compare", "bench", "run", "data", "doctor")
+VERBS = (
+    "export",
+    "inspect",
+    "prune",
+    "quantize",
+    "heal",
+    "distill",
+    "compare",
+    "bench",
+    "run",
+    "data",
+    "doctor",
+)
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -31,6 +31,7 @@ from sardonyx.passes.quantization import QuantizeOptions, QuantizeOutcome, quant
 
 WIDE = QuantizeOptions(activation_type="uint16", error_samples=0, keep_statistics=False)
 DRAWN = 40
+RECURRENT = {"LSTM", "GRU", "RNN"}
 NETWORKS = "resnet vgg inception unet mobilenet densenet shufflenet vit bert".split()
 SLOW = {"inception", "densenet", "vgg", "unet", "bert"}
 
@@ -83,8 +84,16 @@ def differences(graph: Graph, kind: Kind) -> list[tuple[float, float]]:
 
 
 @cache
+def bounded_graphs() -> tuple[Graph, ...]:
+    """Drawn networks without recurrent layers, for which there is no bound; what is drawn differs from place to place."""
+    graphs = [g for g in drawn_graphs(2 * DRAWN) if not RECURRENT & {n.op_type for n in g.model.graph}]
+    assert len(graphs) >= DRAWN
+    return tuple(graphs[:DRAWN])
+
+
+@cache
 def strict(index: int) -> list[tuple[float, float]]:
-    return differences(drawn_graphs(DRAWN)[index], "worst")
+    return differences(bounded_graphs()[index], "worst")
 
 
 @pytest.mark.parametrize("index", range(DRAWN))
