@@ -33,7 +33,8 @@ def predict(moments: Matrix, keep: npt.NDArray[np.bool_], ridge: float) -> Matri
     """Coefficients by which the inputs that stay predict those that go, shape ``(kept, gone)``.
 
     Regression under a ridge, followed by one on what it has left over (iterated Tikhonov regularisation): what the
-    samples determine well is then not shrunk at all, and an input that repeats another is replaced exactly.
+    samples determine well is then not shrunk at all, and an input that repeats another is replaced exactly. Where rounding
+    leaves the moments without positive eigenvalues under that ridge, it is raised tenfold until they have them.
 
     Args:
         moments: Of all inputs, shape ``(inputs, inputs)``.
@@ -42,10 +43,28 @@ def predict(moments: Matrix, keep: npt.NDArray[np.bool_], ridge: float) -> Matri
     """
     inner, across = moments[np.ix_(keep, keep)], moments[np.ix_(keep, ~keep)]
     mean = float(np.trace(moments)) / max(len(moments), 1)
-    factor = scipy.linalg.cho_factor(inner + np.eye(len(inner)) * (ridge * mean + 1e-12))
+    factor = _factor(inner, ridge * mean + 1e-12)
     first = scipy.linalg.cho_solve(factor, across)
     found: Matrix = first + scipy.linalg.cho_solve(factor, across - inner @ first)
     return found
+
+
+def _factor(moments: Matrix, ridge: float) -> tuple[Matrix, bool]:
+    """The Cholesky factor under the smallest ridge, in steps of ten, that allows one.
+
+    Raises:
+        LinAlgError: None does: the moments are not those of finite numbers.
+    """
+    largest = max(float(np.abs(moments).max(initial=0.0)), ridge) * len(moments)
+    while True:
+        try:
+            factor: tuple[Matrix, bool] = scipy.linalg.cho_factor(moments + np.eye(len(moments)) * ridge)
+        except np.linalg.LinAlgError:
+            if not ridge <= largest:
+                raise
+            ridge *= 10.0
+        else:
+            return factor
 
 
 def best_ridge(fit: Matrix, judge: Matrix, weights: Matrix, random: np.random.Generator) -> float:
