@@ -5,8 +5,9 @@ Names are loaded when they are first used: the command line needs the errors wit
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from .lazy import load_name
 
 if TYPE_CHECKING:
     from .artifact import ModelArtifact
@@ -119,6 +120,4 @@ def __getattr__(name: str) -> Any:
     Raises:
         AttributeError: There is no such name.
     """
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    return load_name(__name__, _HOME, name)

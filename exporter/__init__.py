@@ -5,10 +5,9 @@ Importing this package loads neither torch nor ONNX Runtime; using what needs th
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import MissingExtraError
+from ..core.lazy import TORCH_EXTRA, load_name
 from .options import EXPORTERS, ExporterName, ExportOptions, InputShape
 from .report import Attempt, ExportReport, ParityRow
 
@@ -37,7 +36,6 @@ _LAZY = {
     "load_factory": "factories",
     "load_weights": "checkpoints",
 }
-_OPTIONAL = frozenset({"torch", "safetensors"})
 
 
 def __getattr__(name: str) -> Any:
@@ -47,11 +45,4 @@ def __getattr__(name: str) -> Any:
         AttributeError: There is no such name.
         MissingExtraError: An optional package is not installed.
     """
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    except ModuleNotFoundError as error:
-        if error.name not in _OPTIONAL:
-            raise
-        raise MissingExtraError(error.name, "torch") from error
+    return load_name(__name__, _LAZY, name, optional=TORCH_EXTRA)

@@ -5,10 +5,9 @@ Importing this package loads neither torch nor accelerate; using what needs them
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import MissingExtraError
+from ..core.lazy import TORCH_EXTRA, load_name
 from .options import DistillOptions, MutualOptions, TrainOptions
 from .report import DistillReport, EpochRow, MutualReport, TrainReport
 from .schedule import SCHEDULES, rate_factor
@@ -72,7 +71,6 @@ _LAZY = {
     "train_by": "tasks",
     "train_supervised": "tasks",
 }
-_OPTIONAL = frozenset({"accelerate", "safetensors", "torch"})
 
 
 def __getattr__(name: str) -> Any:
@@ -82,11 +80,4 @@ def __getattr__(name: str) -> Any:
         AttributeError: There is no such name.
         MissingExtraError: An optional package is not installed.
     """
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    except ModuleNotFoundError as error:
-        if error.name not in _OPTIONAL:
-            raise
-        raise MissingExtraError(error.name, "torch") from error
+    return load_name(__name__, _LAZY, name, optional=TORCH_EXTRA)

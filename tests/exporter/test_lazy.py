@@ -28,6 +28,6 @@ def test_a_missing_extra_is_named(monkeypatch) -> None:
     def missing(*_):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(sardonyx.exporter, "import_module", missing)
+    monkeypatch.setattr("sardonyx.core.lazy.import_module", missing)
     with pytest.raises(MissingExtraError, match=r"sardonyx\[torch\]"):
         _ = sardonyx.exporter.load_factory

@@ -5,10 +5,9 @@ Importing this package loads no torch; using :class:`TrainableGraph` does.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import MissingExtraError
+from ...core.lazy import TORCH_EXTRA, load_name
 
 if TYPE_CHECKING:
     from .module import TrainableGraph
@@ -24,13 +23,6 @@ def __getattr__(name: str) -> Any:
 
     Raises:
         AttributeError: There is no such name.
-        MissingExtraError: torch is not installed.
+        MissingExtraError: An optional package is not installed.
     """
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingExtraError("torch", "torch") from error
+    return load_name(__name__, _LAZY, name, optional=TORCH_EXTRA)
