@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..calib_data import CalibrationData
     from ..core import ModelArtifact
     from ..passes.quantization import QuantizeOptions
-    from ..pipeline import HealedModel, HealedQuantized
+    from ..pipeline import HealedModel
 
 Model = Annotated[Path, typer.Argument(help="The .onnx file to heal.", metavar="MODEL")]
 Teacher = Annotated[Path, typer.Option(metavar="MODEL", help="The .onnx file that it was made from.")]
@@ -134,16 +134,14 @@ def heal(
 
 def _train(
     models: tuple[ModelArtifact, ModelArtifact], samples: CalibrationData, words: dict[str, Any], *, qat: bool
-) -> HealedModel | HealedQuantized:
+) -> HealedModel:
     from ..pipeline import heal as run_heal
     from ..pipeline import heal_quantized
 
     return heal_quantized(*models, samples, **words) if qat else run_heal(*models, samples, **words)
 
 
-def _deliver(
-    flags: Flags, result: HealedModel | HealedQuantized, teacher: Path, output: Path, checkpoint: Path
-) -> None:
+def _deliver(flags: Flags, result: HealedModel, teacher: Path, output: Path, checkpoint: Path) -> None:
     """Write the model, remove what a resumed run would have needed, and show what was done."""
     from ..pipeline import plain
     from .show_heal import show_heal

@@ -8,10 +8,10 @@ from .console import Console
 from .text import table
 
 if TYPE_CHECKING:
-    from ..pipeline import HealedModel, HealedQuantized
+    from ..pipeline import HealedModel
 
 
-def show_heal(console: Console, result: HealedModel | HealedQuantized) -> None:
+def show_heal(console: Console, result: HealedModel) -> None:
     """Each epoch, and the figures before and after."""
     report = result.report
     names = list(report.history[0].losses) if report.history else []
@@ -31,5 +31,5 @@ def show_heal(console: Console, result: HealedModel | HealedQuantized) -> None:
         f"{report.metric} on {report.evaluation_samples} samples: {report.before_score:.4f} before, "
         f"{report.evaluation_score:.4f} healed, {report.teacher_score:.4f} the teacher (epoch {report.best_epoch} is kept)"
     )
-    if (error := getattr(result, "proof_error", None)) is not None:
-        console.say(f"torch and ONNX Runtime differ by {error:.1e} on it")
+    if result.proof_error is not None:
+        console.say(f"torch and ONNX Runtime differ by {result.proof_error:.1e} on it")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .opening import WrittenSamples, open_calibration, open_evaluation, open_model, write_samples
     from .plans import parse_plan, read_plan, write_plan
     from .pruning import Pruned, prune
-    from .qat import HealedQuantized, heal_quantized
+    from .qat import heal_quantized
     from .quantization import Quantized, UnmetBudgetError, quantize
     from .recipe import Recipe, parse_recipe, read_recipe
     from .run import RunResult, run_recipe, training_part
@@ -26,7 +26,6 @@ __all__ = [
     "Diagnosis",
     "Exported",
     "HealedModel",
-    "HealedQuantized",
     "Inspection",
     "Monitor",
     "Pruned",
@@ -73,7 +72,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "plans": ("parse_plan", "read_plan", "write_plan"),
     "pruning": ("Pruned", "prune"),
     "quantization": ("Quantized", "UnmetBudgetError", "quantize"),
-    "qat": ("HealedQuantized", "heal_quantized"),
+    "qat": ("heal_quantized",),
     "recipe": ("Recipe", "parse_recipe", "read_recipe"),
     "run": ("RunResult", "run_recipe", "training_part"),
 }

@@ -12,7 +12,7 @@ from ..core.errors import RecipeError
 from ..core.targets import get_target
 from ..passes.pruning.options import WITHOUT_SAMPLES
 from ..passes.quantization import QuantizeOptions
-from .healing import HealedModel, heal
+from .healing import heal
 from .measurement import compare
 from .monitor import Monitor
 from .networks import (
@@ -26,7 +26,7 @@ from .networks import (
 )
 from .opening import open_model
 from .pruning import prune
-from .qat import HealedQuantized, heal_quantized
+from .qat import heal_quantized
 from .quantization import quantize
 from .recipe import (
     CompareStep,
@@ -254,7 +254,6 @@ def _heal(chain: Chain, step: HealStep, name: str) -> Job:
             "resume": True,
             "monitor": chain.monitor,
         }
-        result: HealedModel | HealedQuantized
         if step.qat:
             rounding = QuantizeOptions(
                 weight_bits=step.weight_bits or 8,

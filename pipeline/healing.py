@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..calib_data import CalibrationData, OrtRunner
 from ..core import ModelArtifact
 from ..core.errors import ExpectationError, InputError, UsageError
+from ..core.reports import PassReport
 from ..passes.output_error import OutputError, relative_error
 from ..passes.quantization import quantized_node
 from .monitor import Monitor, Silent
@@ -31,25 +32,28 @@ class HealedModel:
 
     Attributes:
         model: The model, in memory.
-        report: What was compared, epoch by epoch, before and after.
-        proof_error: How far torch and ONNX Runtime differ on its outputs, relative to them.
+        report: What was compared, epoch by epoch, before and after; before training, where it was quantized first.
+        proof_error: How far torch and ONNX Runtime differ on its outputs, relative to them; None for a quantized model.
+        quantization: Types, ranges and errors of a quantized model; errors are against the trained float weights.
     """
 
     model: ModelArtifact
     report: HealReport
-    proof_error: float
+    proof_error: float | None = None
+    quantization: PassReport | None = None
 
     def save(self, path: str | Path, *, force: bool = False) -> ModelArtifact:
         """Write the model; see :meth:`~sardonyx.core.ModelArtifact.save`."""
         return self.model.save(Path(path), force=force)
 
     def summary(self) -> dict[str, Any]:
-        """Model and report, for JSON."""
+        """Model and reports, for JSON."""
+        only = {"proof_error": self.proof_error, "quantization": self.quantization}
         return {
             "sha256": self.model.sha256,
             "size_bytes": self.model.size_bytes,
             "report": self.report,
-            "proof_error": self.proof_error,
+            **{name: value for name, value in only.items() if value is not None},
         }
 
 
@@ -90,9 +94,9 @@ def heal(
     from ..training.healing import heal as train
 
     options, monitor = options or HealOptions(), monitor or Silent()
-    student, master = as_model(model), as_model(teacher)
-    for artifact in (student, master):
-        if (node := quantized_node(artifact.load())) is not None:
+    student, master = as_model(model).load(), as_model(teacher).load()
+    for graph in (student, master):
+        if (node := quantized_node(graph)) is not None:
             raise InputError(
                 f"integers cannot be trained: the model is quantized already ({node.op_type} {node.name!r})",
                 remedy="heal the float model; --qat trains it with rounding and writes integers",
@@ -102,8 +106,8 @@ def heal(
     few = data if limit is None else data.subset(limit, seed=options.seed)
     with checkpoint_folder(checkpoint) as path, monitor.progress("healing") as progress:
         healed = train(
-            student.load(),
-            master.load(),
+            student,
+            master,
             few,
             options,
             checkpoint=path,
@@ -113,7 +117,7 @@ def heal(
             note=monitor.note,
         )
     made = ModelArtifact.of(healed.model)
-    return HealedModel(made, healed.report, _proof(made, few))
+    return HealedModel(made, healed.report, proof_error=_proof(made, few))
 
 
 @contextmanager

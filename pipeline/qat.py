@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..calib_data import CalibrationData
 from ..core import ModelArtifact
-from ..core.reports import PassReport
 from ..core.targets import Target, get_target
 from ..passes.quantization import QuantizeOptions, QuantizeOutcome, Quantizer, climb, retrainable, retrained
-from .healing import checkpoint_folder
+from .healing import HealedModel, checkpoint_folder
 from .monitor import Monitor, Silent
 from .opening import CALIBRATION_SAMPLES, ModelLike, as_model, clean
 
 if TYPE_CHECKING:
-    from ..training.healing import HealOptions, HealReport
-
-
-@dataclass(frozen=True)
-class HealedQuantized:
-    """What quantization-aware healing gives.
-
-    Attributes:
-        model: The model with Q/DQ, in memory.
-        report: What was compared, epoch by epoch; ``before_score`` is that of quantization without training.
-        quantization: Types, ranges and errors; errors are against the trained float weights.
-    """
-
-    model: ModelArtifact
-    report: HealReport
-    quantization: PassReport
-
-    def save(self, path: str | Path, *, force: bool = False) -> ModelArtifact:
-        """Write the model; see :meth:`~sardonyx.core.ModelArtifact.save`."""
-        return self.model.save(Path(path), force=force)
-
-    def summary(self) -> dict[str, Any]:
-        """Model and reports, for JSON."""
-        return {
-            "sha256": self.model.sha256,
-            "size_bytes": self.model.size_bytes,
-            "report": self.report,
-            "quantization": self.quantization,
-        }
+    from ..training.healing import HealOptions
 
 
 def heal_quantized(
@@ -60,7 +30,7 @@ def heal_quantized(
     checkpoint: Path | None = None,
     resume: bool = False,
     monitor: Monitor | None = None,
-) -> HealedQuantized:
+) -> HealedModel:
     """Quantize a model, train it with its rounding to imitate its teacher, and write the integers it learned.
 
     Args:
@@ -84,7 +54,8 @@ def heal_quantized(
         UsageError: The models have other inputs or outputs, or nothing can be compared as asked.
         MissingExtraError: torch is not installed.
     """
-    from ..training.healing import HealOptions, RoundedGraph, Rounding, teach
+    from ..training.healing import HealOptions, RoundedGraph, Rounding
+    from ..training.healing import heal as train
 
     options, monitor = options or HealOptions(), monitor or Silent()
     few = data if limit is None else data.subset(limit, seed=options.seed)
@@ -93,20 +64,20 @@ def heal_quantized(
     weights = [Rounding(w.initializer, w.scale, w.lowest, w.highest) for w in base.weights]
     graph = RoundedGraph(base.model, weights, base.scales.values())
     with checkpoint_folder(checkpoint) as path, monitor.progress("training") as progress:
-        report = teach(
-            graph.module,
+        healed = train(
             base.model,
             as_model(teacher).load(),
             few,
             options,
             checkpoint=path,
+            graph=graph.module,
             evaluation=evaluation,
             resume=resume,
             progress=progress,
             note=monitor.note,
         )
     written = retrained(quantizer, outcome, base, graph.arrays(), graph.weight_scales())
-    return HealedQuantized(ModelArtifact.of(written.model), report, written.report)
+    return HealedModel(ModelArtifact.of(written.model), healed.report, quantization=written.report)
 
 
 def _quantized(

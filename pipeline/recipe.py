@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -14,6 +14,9 @@ from ..core.errors import RecipeError, UsageError
 from ..passes.pruning.options import CRITERIA
 from ..training import DistillOptions, TrainOptions
 from ..training.healing import HealOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -55,11 +58,49 @@ class DataPart(_Part):
     preprocess: str | None = None
 
 
+_Options = TypeVar("_Options", bound=TrainOptions)
+
+
 class _Step(_Part):
     name: Name | None = None
 
 
-class TrainStep(_Step):
+class _Training(_Step):
+    """What every training can be told; what is left out takes the default of its options, which explain each."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: Literal["sgd", "adamw"] | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    schedule: Literal["one-cycle", "cosine", "constant"] | None = None
+    label_smoothing: float | None = None
+    flip: bool | None = None
+    shift: int | None = None
+    erase: float | None = None
+    validation_ratio: float | None = None
+    precision: Literal["auto", "fp32", "bf16", "fp16"] | None = None
+    patience: int | None = None
+
+    def options(self, seed: int) -> TrainOptions:
+        """What the training is asked for."""
+        return self._as(TrainOptions, seed)
+
+    def _as(self, kind: type[_Options], seed: int) -> _Options:
+        own = {f.name for f in fields(kind)}
+        given = self.model_dump(exclude_none=True)
+        return kind(**{key: value for key, value in given.items() if key in own}, seed=seed)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            self.options(0)
+        except UsageError as error:
+            raise ValueError(error.cause) from error
+        return self
+
+
+class TrainStep(_Training):
     """Train a torch module on the labels of ``data.train``.
 
     Attributes:
@@ -70,40 +111,11 @@ class TrainStep(_Step):
 
     kind: Literal["train"]
     source: str
-    epochs: int | None = None
-    batch_size: int | None = None
-    optimizer: Literal["sgd", "adamw"] | None = None
-    learning_rate: float | None = None
     momentum: float | None = None
-    weight_decay: float | None = None
-    schedule: Literal["one-cycle", "cosine", "constant"] | None = None
     warmup_ratio: float | None = None
-    label_smoothing: float | None = None
-    flip: bool | None = None
-    shift: int | None = None
-    erase: float | None = None
-    validation_ratio: float | None = None
-    precision: Literal["auto", "fp32", "bf16", "fp16"] | None = None
     accumulate: int | None = None
     clip_norm: float | None = None
-    patience: int | None = None
     tensorboard: bool | None = None
-
-    def options(self, seed: int) -> TrainOptions:
-        """What the training is asked for."""
-        return TrainOptions(**self._given(), seed=seed)
-
-    def _given(self) -> dict[str, Any]:
-        own = {f.name for f in fields(DistillOptions)}
-        return {key: value for key, value in self.model_dump(exclude_none=True).items() if key in own}
-
-    @model_validator(mode="after")
-    def _check(self) -> TrainStep:
-        try:
-            self.options(0)
-        except UsageError as error:
-            raise ValueError(error.cause) from error
-        return self
 
 
 class DistillStep(TrainStep):
@@ -139,7 +151,7 @@ class DistillStep(TrainStep):
 
     def options(self, seed: int) -> DistillOptions:
         """What the distillation is asked for."""
-        return DistillOptions(**self._given(), seed=seed)
+        return self._as(DistillOptions, seed)
 
 
 class ExportStep(_Step):
@@ -250,7 +262,7 @@ class QuantizeStep(_GraphStep):
     memory: Count | None = None
 
 
-class HealStep(_GraphStep):
+class HealStep(_Training, _GraphStep):
     """Train the latest model, or the one that ``of`` names, to answer as the one that it was made from.
 
     Attributes:
@@ -265,19 +277,6 @@ class HealStep(_GraphStep):
 
     kind: Literal["heal"]
     teacher: str
-    epochs: int | None = None
-    batch_size: int | None = None
-    optimizer: Literal["sgd", "adamw"] | None = None
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    schedule: Literal["one-cycle", "cosine", "constant"] | None = None
-    label_smoothing: float | None = None
-    flip: bool | None = None
-    shift: int | None = None
-    erase: float | None = None
-    validation_ratio: float | None = None
-    precision: Literal["auto", "fp32", "bf16", "fp16"] | None = None
-    patience: int | None = None
     loss: Literal["auto", "kl", "mse", "cosine"] | None = None
     temperature: float | None = None
     label_weight: float | None = None
@@ -290,18 +289,12 @@ class HealStep(_GraphStep):
 
     def options(self, seed: int) -> HealOptions:
         """What the healing is asked for."""
-        own = {f.name for f in fields(HealOptions)}
-        given = self.model_dump(exclude_none=True)
-        return HealOptions(**{key: value for key, value in given.items() if key in own}, seed=seed)
+        return self._as(HealOptions, seed)
 
     @model_validator(mode="after")
-    def _check(self) -> HealStep:
+    def _check_rounding(self) -> HealStep:
         if not self.qat and (self.weight_bits or self.tools or self.exclude):
             raise ValueError("weight_bits, tools and exclude need qat = true")
-        try:
-            self.options(0)
-        except UsageError as error:
-            raise ValueError(error.cause) from error
         return self
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from .losses import only
 from .matching import Match
 from .modules import device_of, evaluating, make_module
 from .options import DistillOptions, Task
-from .report import DistillReport, TrainReport
+from .report import DistillReport, TrainReport, extended
 from .state import own
 from .tasks import split, train_by
 
@@ -265,9 +264,9 @@ def _with_teacher(
     if options.task == "classification":
         same = agreement(outputs_of(student, evaluation), wanted)
     score = course.judge.of(wanted, evaluation)
-    fields = {f.name: getattr(report, f.name) for f in dataclasses.fields(report)}
-    return DistillReport(
-        **fields,
+    return extended(
+        report,
+        DistillReport,
         teacher_score=score,
         teacher_top1_ratio=score if report.metric == "top1" else None,
         agreement_ratio=same,

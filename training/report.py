@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,20 @@ class TrainReport:
     data_sha256: str
     options: Mapping[str, str | int | float | bool]
     stopped_early: bool = False
+
+
+Longer = TypeVar("Longer", bound=TrainReport)
+
+
+def extended(report: TrainReport, kind: type[Longer], **more: Any) -> Longer:
+    """A report with more figures than every training has.
+
+    Args:
+        report: What every training has.
+        kind: The longer report.
+        more: What it has beside.
+    """
+    return kind(**{f.name: getattr(report, f.name) for f in fields(TrainReport)}, **more)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from .options import HealOptions
 from .report import Answer, Estimate, HealReport
 
 if TYPE_CHECKING:
-    from .imitation import Healed, computed, heal, teach
+    from .imitation import Healed, computed, heal
     from .rounding import RoundedGraph, Rounding
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Rounding",
     "computed",
     "heal",
-    "teach",
 ]
 
 _LAZY = {
@@ -34,7 +33,6 @@ _LAZY = {
     "Rounding": "rounding",
     "computed": "imitation",
     "heal": "imitation",
-    "teach": "imitation",
 }
 
 

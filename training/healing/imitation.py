@@ -6,8 +6,7 @@ into the same graph: no source, no export. Labels help where the samples have th
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +17,16 @@ from torch import nn
 from ...calib_data.data import CalibrationData
 from ...core.detach import model_digest
 from ...core.tensors import Feed, input_specs
-from ..batches import labels_of, read_samples
+from ..batches import Inputs, labels_of, read_samples
 from ..graph import TrainableGraph
 from ..layers import LayerPair
 from ..lesson import Lesson
 from ..loop import Progress
 from ..matching import Match
 from ..modules import make_module
+from ..report import extended
 from ..tasks import split, train_by
-from .answers import find_answers, shared_names, spaced_values
+from .answers import Shape, find_answers, shared_names, spaced_values
 from .estimate import estimate
 from .options import HealOptions
 from .pupil import Pupil, agreement, answers_right, first_logits, imitate
@@ -53,6 +53,7 @@ def heal(
     options: HealOptions | None = None,
     *,
     checkpoint: Path,
+    graph: TrainableGraph | None = None,
     evaluation: CalibrationData | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -66,6 +67,7 @@ def heal(
         data: Samples, with or without labels; a part is held out to choose the best epoch.
         options: How.
         checkpoint: As for :func:`~sardonyx.training.train_supervised`.
+        graph: The student as a module, where more than its weights is trained; trained in place.
         evaluation: Other samples that the report's figures are of; the ones held out where left out.
         resume: Take up an interrupted run; where there is none, start.
         progress: Told the steps done and the steps in all.
@@ -77,67 +79,20 @@ def heal(
         ModelError: An operator of a graph cannot be trained; it is named.
         UsageError: The graphs have other inputs or outputs, or nothing can be compared as asked.
     """
-    graph = TrainableGraph(student)
-    report = teach(
-        graph,
-        student,
-        teacher,
-        data,
-        options,
-        checkpoint=checkpoint,
-        evaluation=evaluation,
-        resume=resume,
-        progress=progress,
-        note=note,
-    )
-    return Healed(graph.write_back(), report)
-
-
-def teach(
-    graph: TrainableGraph,
-    student: ir.Model,
-    teacher: ir.Model,
-    data: CalibrationData,
-    options: HealOptions | None = None,
-    *,
-    checkpoint: Path,
-    evaluation: CalibrationData | None = None,
-    resume: bool = False,
-    progress: Progress | None = None,
-    note: Callable[[str], None] | None = None,
-) -> HealReport:
-    """Train a trainable graph, which may be more than its weights, as :func:`heal` trains one.
-
-    Args:
-        graph: Trained in place.
-        student: The graph that it was made of.
-        teacher: As in :func:`heal`.
-        data: As in :func:`heal`.
-        options: As in :func:`heal`.
-        checkpoint: As in :func:`heal`.
-        evaluation: As in :func:`heal`.
-        resume: As in :func:`heal`.
-        progress: As in :func:`heal`.
-        note: As in :func:`heal`.
-
-    Raises:
-        DataError: As in :func:`heal`.
-        ExpectationError: As in :func:`heal`.
-        ModelError: As in :func:`heal`.
-        UsageError: As in :func:`heal`.
-    """
     options, say = options or HealOptions(), note or _say_nothing
     data = data.for_model(input_specs(student))
     judged = split(data, options)[1] if evaluation is None else evaluation.for_model(input_specs(student))
-    answers = find_answers(
-        student, teacher, _output_shapes(teacher, data), classes=_classes(data), loss=options.loss
-    )
-    matched = _matched(student, teacher, data, options.features)
-    pupil = Pupil(graph, [a.student for a in answers] + list(matched))
-    master = Pupil(TrainableGraph(teacher), [a.teacher for a in answers] + list(matched))
-    master.eval().requires_grad_(False)
-    labelled = bool(_classes(data)) and first_logits(answers) is not None and options.label_weight > 0
-    matches = _matches(pupil, master, data, matched, options.seed)
+    own, other = graph or TrainableGraph(student), TrainableGraph(teacher).eval().requires_grad_(False)
+    sample, classes = read_samples(data, range(min(2, len(data)))), _classes(data)
+    shapes = {name: tuple(v.shape) for name, v in _values(other, sample, other.output_names).items()}
+    answers = find_answers(student, teacher, shapes, classes=classes, loss=options.loss)
+    names = shared_names(student, teacher) if options.features else ()
+    usable = _usable(_values(own, sample, names), _values(other, sample, names))
+    matched = spaced_values(teacher, usable, options.features)
+    matches = [_match(name, usable[name], options.seed) for name in matched]
+    pupil = Pupil(own, [a.student for a in answers] + list(matched))
+    master = Pupil(other, [a.teacher for a in answers] + list(matched))
+    labelled = bool(classes) and first_logits(answers) is not None and options.label_weight > 0
     lesson = Lesson(
         objective=imitate(master, answers, matches, options, labelled=labelled),
         judge=_judge(master, answers, labelled=labelled),
@@ -149,19 +104,12 @@ def teach(
     say(_sentence(answers, matched, labelled=labelled))
     expected = estimate(pupil, lesson.objective, data, options, labelled=labelled)
     say(f"{expected.steps} steps, about {expected.seconds:.0f} s and {expected.bytes / 1e6:.0f} MB")
-    before, best = lesson.judge(pupil, judged), lesson.judge(master, judged)
+    more = {"before_score": lesson.judge(pupil, judged), "teacher_score": lesson.judge(master, judged)}
     report = train_by(
         lesson, pupil, data, judged, options, checkpoint=checkpoint, resume=resume, progress=progress
     )
-    fields = {f.name: getattr(report, f.name) for f in dataclasses.fields(report)}
-    return HealReport(
-        **fields,
-        answers=answers,
-        matched=matched,
-        before_score=before,
-        teacher_score=best,
-        estimate=expected,
-    )
+    long = extended(report, HealReport, answers=answers, matched=matched, estimate=expected, **more)
+    return Healed(own.write_back(), long)
 
 
 def computed(model: ir.Model, feeds: Iterable[Feed], names: Sequence[str]) -> Iterator[Feed]:
@@ -200,23 +148,21 @@ def _classes(data: CalibrationData) -> int:
     return int(labels.max()) + 1 if int(labels.min()) >= 0 else 0
 
 
-def _output_shapes(teacher: ir.Model, data: CalibrationData) -> dict[str, tuple[int, ...]]:
-    graph = TrainableGraph(teacher).eval()
+def _values(graph: TrainableGraph, sample: Inputs, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """What a graph computes for some of its values."""
     with torch.no_grad():
-        found = graph.run(read_samples(data, range(min(2, len(data)))), graph.output_names)
-    return {name: tuple(value.shape) for name, value in found.items()}
+        return graph.run(sample, names)
 
 
-def _matched(student: ir.Model, teacher: ir.Model, data: CalibrationData, count: int) -> tuple[str, ...]:
-    """Values of the same name in both graphs that differ in width at most."""
-    if not count:
-        return ()
-    names = shared_names(student, teacher)
-    sample = read_samples(data, range(min(2, len(data))))
-    with torch.no_grad():
-        own, other = (TrainableGraph(model).eval().run(sample, names) for model in (student, teacher))
-    usable = {name for name in names if _can_match(own[name], other[name])}
-    return spaced_values(teacher, usable, count)
+def _usable(
+    own: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]
+) -> dict[str, tuple[Shape, Shape]]:
+    """The shapes of values in both graphs that differ in width at most."""
+    return {
+        name: (tuple(own[name].shape), tuple(other[name].shape))
+        for name in own
+        if _can_match(own[name], other[name])
+    }
 
 
 def _can_match(own: torch.Tensor, other: torch.Tensor) -> bool:
@@ -227,23 +173,9 @@ def _can_match(own: torch.Tensor, other: torch.Tensor) -> bool:
     return set(unequal) <= {width}
 
 
-def _matches(
-    pupil: Pupil, master: Pupil, data: CalibrationData, matched: tuple[str, ...], seed: int
-) -> list[Match]:
-    """How each intermediate value is compared; a projection that is trained along meets a cut width."""
-    if not matched:
-        return []
-    sample = read_samples(data, range(min(2, len(data))))
-    with torch.no_grad():
-        own, other = (module(*sample)[-len(matched) :] for module in (pupil, master))
-    found = []
-    for name, first, second in zip(matched, own, other, strict=True):
-        shapes = (tuple(first.shape), tuple(second.shape))
-        found.append(_match(LayerPair(name, name), shapes, seed))
-    return found
-
-
-def _match(pair: LayerPair, shapes: tuple[tuple[int, ...], tuple[int, ...]], seed: int) -> Match:
+def _match(name: str, shapes: tuple[Shape, Shape], seed: int) -> Match:
+    """How an intermediate value is compared; a projection that is trained along meets a cut width."""
+    pair = LayerPair(name, name)
     made = make_module(lambda: Match(pair, shapes, loss="mse", adapter="regressor"), seed)
     assert isinstance(made, Match)
     return made
