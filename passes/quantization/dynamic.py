@@ -7,8 +7,9 @@ alone unless asked for: their integer kernel is rarely faster than the blocked f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import onnx_ir as ir
@@ -174,44 +175,13 @@ def quantize_recurrent(
         ModelError: A weight is not finite.
     """
     report = DynamicReport("quantize-recurrent")
-    if _takes_dynamic(model, target):
-        outside = _outside(model)
+    if target.is_cpu and model.graph.opset_imports.get("", 0) >= DYNAMIC_OPSET:
+        static = {node for node in model.graph if node.op_type not in RECURRENT}
         report = make_dynamic(
-            model,
-            options or DynamicOptions(),
-            target=target,
-            chosen=lambda node: node not in outside and (only is None or node.name in only),
-            refused=refused,
+            model, options or DynamicOptions(), target=target, passed_over=static, only=only, refused=refused
         )
         report.name = "quantize-recurrent"
     return report
-
-
-def has_recurrent(model: ir.Model, options: DynamicOptions, *, target: Target) -> bool:
-    """Whether :func:`quantize_recurrent` would make anything dynamic.
-
-    Args:
-        model: A cleaned float model.
-        options: How.
-        target: The hardware.
-
-    Raises:
-        ModelError: A weight is not finite.
-    """
-    outside = _outside(model)
-    return _takes_dynamic(model, target) and any(
-        is_standard(node, _CANDIDATES) and node not in outside and _why_float(node, options) is None
-        for node in ir.traversal.RecursiveGraphIterator(model.graph)
-    )
-
-
-def _takes_dynamic(model: ir.Model, target: Target) -> bool:
-    return target.is_cpu and model.graph.opset_imports.get("", 0) >= DYNAMIC_OPSET
-
-
-def _outside(model: ir.Model) -> set[ir.Node]:
-    """The nodes of the main graph that have static operators."""
-    return {node for node in model.graph if node.op_type not in RECURRENT}
 
 
 def _make_bearable(
@@ -226,24 +196,24 @@ def _make_bearable(
     if options.max_error is not None:
         if measured is None:
             raise UsageError("max_error needs samples", remedy="add --calib DATA, or leave max_error out")
-        trial = make_dynamic(model.clone(), options, target=target)
-        for name in [change.node for change in trial.applied]:
-            alone = model.clone()
-            make_dynamic(alone, options, target=target, chosen=_Named(name))
+        for name, alone in each_alone(model, partial(make_dynamic, options=options, target=target)):
             error = measured.worst(alone)
             if error > options.max_error:
                 refused[name] = f"alone it changes an output by {error:.2g}, {options.max_error:g} is allowed"
     return make_dynamic(model, options, target=target, refused=refused)
 
 
-@dataclass(frozen=True)
-class _Named:
-    """Whether a node has a name."""
+def each_alone(model: ir.Model, make: Callable[..., DynamicReport]) -> Iterator[tuple[str, ir.Model]]:
+    """For each node that can be made dynamic, its name and a copy of the model in which it alone is.
 
-    name: str
-
-    def __call__(self, node: ir.Node) -> bool:
-        return node.name == self.name
+    Args:
+        model: A cleaned float model, left as it is.
+        make: Makes nodes of a model dynamic in place, ``only`` those of some names.
+    """
+    for change in make(model.clone()).applied:
+        alone = model.clone()
+        make(alone, only={change.node})
+        yield change.node, alone
 
 
 def make_dynamic(
@@ -251,16 +221,18 @@ def make_dynamic(
     options: DynamicOptions,
     *,
     target: Target,
-    chosen: Callable[[ir.Node], bool] = lambda node: True,
+    passed_over: Collection[ir.Node] = (),
+    only: Collection[str] | None = None,
     refused: Mapping[str, str] | None = None,
 ) -> DynamicReport:
-    """Replace nodes in place, those that are chosen.
+    """Replace nodes in place.
 
     Args:
         model: A cleaned float model; changed in place.
         options: How.
         target: Decides whether weights keep to 7 bits.
-        chosen: Which nodes are looked at.
+        passed_over: Nodes that are not looked at.
+        only: Names of the nodes that are looked at; all of them if left out.
         refused: Names of nodes that stay float all the same, with the reason.
 
     Raises:
@@ -271,7 +243,8 @@ def make_dynamic(
     quantizers = ActivationQuantizers()
     words: dict[str, Any] = {"per_channel": options.per_channel, "reduce_range": reduced}
     for node in list(ir.traversal.RecursiveGraphIterator(model.graph)):
-        if not is_standard(node, _CANDIDATES) or not chosen(node):
+        looked_at = node not in passed_over and (only is None or node.name in only)
+        if not (looked_at and is_standard(node, _CANDIDATES)):
             continue
         skip = _why_float(node, options)
         if refused and (name := node.name or "") in refused:

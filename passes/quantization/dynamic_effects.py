@@ -6,6 +6,8 @@ of it falls below one step, and no choice of weights helps: such a layer is bett
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx_ir as ir
 
@@ -14,7 +16,7 @@ from ...calib_data.runner import Runner
 from ...core.targets import Target
 from ..folding import constant
 from ..output_error import OutputError
-from .dynamic import DynamicOptions, has_recurrent, quantize_recurrent
+from .dynamic import DynamicOptions, each_alone, quantize_recurrent
 from .fidelity import decibels, float_outputs
 from .report import NodeEffect
 
@@ -41,16 +43,12 @@ def dynamic_effects(
         runner: Executes graphs.
         samples: Most samples that are used.
     """
-    if not has_recurrent(model, options, target=target):
-        return []
-    trial = quantize_recurrent(model.clone(), options, target=target)
-    measured = OutputError(model, data, runner, samples=samples)
+    measured: OutputError | None = None  # the model runs only where there is something to compare
     outputs = float_outputs(model)
     nodes = {node.name: node for node in ir.traversal.RecursiveGraphIterator(model.graph)}
     found = []
-    for name in [change.node for change in trial.applied]:
-        alone = model.clone()
-        quantize_recurrent(alone, options, target=target, only={name})
+    for name, alone in each_alone(model, partial(quantize_recurrent, options=options, target=target)):
+        measured = measured or OutputError(model, data, runner, samples=samples)
         errors = measured.of(alone)
         ratio = float(np.mean([errors[output] ** 2 for output in outputs])) if outputs else 0.0
         found.append(NodeEffect(name, nodes[name].op_type, decibels(ratio), ratio, _weights_of(nodes[name])))

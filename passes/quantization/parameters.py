@@ -26,7 +26,8 @@ _Number = TypeVar("_Number", bound=np.generic)
 SCALE_FLOOR = 1e-15
 """Smallest scale of an activation or a weight; the product of two is still a normal float32."""
 
-_EIGHT_BITS = (-127, 127)
+EIGHT_BITS = (-127, 127)
+"""The integers of a weight of 8 bits, symmetric about zero."""
 
 BIAS_LIMIT = 2**31 - 1
 _BIAS_ROOM = 0.999
@@ -170,7 +171,7 @@ def weight_bounds(bits: int = 8, weight_range: str = "narrow") -> tuple[int, int
 
 
 def weight_scales(
-    weight: Array, axis: int | None, bounds: tuple[int, int] = _EIGHT_BITS
+    weight: Array, axis: int | None, bounds: tuple[int, int] = EIGHT_BITS
 ) -> tuple[Vector, int]:
     """The scale of each channel (or of the whole weight), and how many had to be floored.
 
@@ -201,7 +202,7 @@ def quantize_weight(
     scale: Vector,
     axis: int | None,
     floored: int = 0,
-    bounds: tuple[int, int] = _EIGHT_BITS,
+    bounds: tuple[int, int] = EIGHT_BITS,
 ) -> WeightParameters:
     """Round a weight to the nearest integers at given scales."""
     single = np.maximum(scale, SCALE_FLOOR).astype(np.float32)

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.tensors import Array
-from .parameters import SCALE_FLOOR, Vector, weight_scales
+from .parameters import EIGHT_BITS, SCALE_FLOOR, Vector, weight_scales
 
-_EIGHT_BITS = (-127, 127)
 _COARSE = np.linspace(1.0, 0.3, 29)
 _FINE = np.linspace(-0.02, 0.02, 9)
 _HELD_ELEMENTS = 1 << 20
@@ -22,7 +21,7 @@ _HELD_ELEMENTS = 1 << 20
 def least_square_scales(
     weight: Array,
     axis: int | None,
-    bounds: tuple[int, int] = _EIGHT_BITS,
+    bounds: tuple[int, int] = EIGHT_BITS,
     *,
     importance: Array | None = None,
 ) -> tuple[Vector, int]:
