@@ -94,9 +94,9 @@ def choose_fastest(
     """
     if (own := fixed_batch(source, data)) not in {None, batch}:
         raise UsageError(f"the model takes a batch of {own} only, not {batch}", remedy=f"give --batch {own}")
-    found = _candidates(source, attempt, data, batch=batch, threads=threads, seed=seed)
-    models = {_FLOAT: source, **{name: candidate.model for name, (candidate, _) in found.items()}}
     options = LatencyOptions(batches=(batch,), threads=threads, seconds=_SECONDS, seed=seed)
+    found = _candidates(source, attempt, data, options)
+    models = {_FLOAT: source, **{name: candidate.model for name, (candidate, _) in found.items()}}
     report = measure_latency(models, data, options)
     choices = []
     for name, (_, left) in found.items():
@@ -125,10 +125,7 @@ def _candidates(
     source: ModelArtifact,
     attempt: Callable[[Relief], Candidate],
     data: CalibrationData,
-    *,
-    batch: int,
-    threads: int,
-    seed: int,
+    timing: LatencyOptions,
 ) -> dict[str, tuple[Candidate, int]]:
     """The ways to quantize, each with the number of nodes that it leaves in float.
 
@@ -139,7 +136,7 @@ def _candidates(
         everything = attempt(Relief(at_any_cost=at_any_cost))
         planned = [change.node for change in everything.report.applied]
         found[_NOTHING + suffix] = (everything, 0)
-        ways = _ways(source, everything, data, batch=batch, threads=threads, seed=seed)
+        ways = _ways(source, everything, data, timing)
         for name, nodes in ways.items():
             if nodes and len(nodes) < len(planned):
                 relief = Relief(tuple(nodes), at_any_cost=at_any_cost)
@@ -158,14 +155,18 @@ def _measured(skip: Skip, tried: TimedChoice) -> Skip:
 
 
 def _ways(
-    source: ModelArtifact, found: Candidate, data: CalibrationData, *, batch: int, threads: int, seed: int
+    source: ModelArtifact, found: Candidate, data: CalibrationData, timing: LatencyOptions
 ) -> dict[str, list[str]]:
     """Which nodes to leave in float, by a name for the choice."""
     planned = {change.node: change.what for change in found.report.applied}
     layers = [node for node, what in planned.items() if what in {*LAYERS, DYNAMIC}]
     others = [node for node in planned if node not in layers]
     times = time_nodes(
-        {_FLOAT: source, "integer": found.model}, data, batch=batch, threads=threads, seed=seed
+        {_FLOAT: source, "integer": found.model},
+        data,
+        batch=timing.batches[0],
+        threads=timing.threads,
+        seed=timing.seed,
     )
     slower = [n for n in layers if times["integer"].get(n, 0.0) > times[_FLOAT].get(n, float("inf"))]
     depthwise = [
