@@ -110,19 +110,9 @@ def drawn_graphs(count: int) -> tuple[Graph, ...]:
 @cache
 def zoo_graph(name: str) -> Graph:
     """A small network of a well-known shape, with random weights."""
-    import torch
-    from sardonyx.exporter import ExportOptions, InputShape, export_model
-    from zoo import SHAPE, TEXT, TOKENS, VOCABULARY, ZOO
+    from zoo import exported
 
-    torch.manual_seed(0)
-    random = np.random.default_rng(0)
-    if name in TEXT:
-        shape = InputShape((2, TOKENS), "int64", VOCABULARY)
-        samples = random.integers(0, VOCABULARY, (8, TOKENS))
-    else:
-        shape, samples = InputShape((2, *SHAPE)), random.standard_normal((8, *SHAPE)).astype(np.float32)
-    options = ExportOptions({"x": shape}, exporters=("torchscript",))
-    model = export_model(ZOO[name][0]().eval(), options).artifact.load()
+    model, samples = exported(name, samples=8)
     return Graph(name, model, CalibrationData.from_arrays({"x": samples}))
 
 

@@ -6,8 +6,13 @@ Widths are those of the originals divided by eight or so; what matters is how la
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
+import numpy as np
+import onnx_ir as ir
+import pytest
 import torch
+from sardonyx.exporter import ExportOptions, InputShape, export_model
 from torch import nn
 from torch.nn import functional
 
@@ -271,3 +276,35 @@ ZOO: dict[str, tuple[Callable[[], nn.Module], float]] = {
 
 TEXT = frozenset({"bert", "lstm"})
 """Networks that read tokens."""
+
+_QUICK = {("resnet", "dynamo"), ("vit", "dynamo")}
+CASES = [
+    pytest.param(
+        name,
+        exporter,
+        marks=[] if exporter == "torchscript" or (name, exporter) in _QUICK else pytest.mark.slow,
+    )
+    for exporter in ("torchscript", "dynamo")
+    for name in ZOO
+]
+"""Every network by both exporters. The exporter of dynamo takes seconds: two networks stand for all, and
+`make test-slow` does the rest."""
+
+
+def exported(
+    name: str, exporter: Literal["torchscript", "dynamo"] = "torchscript", samples: int = 3
+) -> tuple[ir.Model, np.ndarray]:
+    """A network of the zoo as a graph, the same every time, and so many samples for it."""
+    torch.manual_seed(0)
+    module = ZOO[name][0]().eval()
+    random = np.random.default_rng(0)
+    if name in TEXT:
+        shape, drawn = (
+            InputShape((2, TOKENS), "int64", VOCABULARY),
+            random.integers(0, VOCABULARY, (samples, TOKENS)),
+        )
+    else:
+        shape = InputShape((2, *SHAPE))
+        drawn = random.standard_normal((samples, *SHAPE)).astype(np.float32)
+    result = export_model(module, ExportOptions({"x": shape}, exporters=(exporter,)))
+    return result.artifact.load(), drawn

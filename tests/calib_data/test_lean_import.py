@@ -10,7 +10,7 @@ from sardonyx import calib_data
 @pytest.mark.parametrize("package", ["torch", "onnxruntime", "sklearn"])
 def test_importing_loads_no_runtime(package):
     code = f"import sys, sardonyx.calib_data; assert {package!r} not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd="/").returncode == 0
 
 
 def test_every_public_name_is_there():

@@ -167,7 +167,7 @@ def test_opening_needs_no_runtime(write):
         "import sys; from sardonyx.core import ModelArtifact; ModelArtifact.open(sys.argv[1]);"
         "assert not {'onnxruntime', 'torch', 'scipy'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code, str(write())], check=True, cwd="/")
+    assert subprocess.run([sys.executable, "-c", code, str(write())], check=False, cwd="/").returncode == 0
 
 
 @settings(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,15 @@ def test_cuda_runs_the_nodes(stack: Any) -> None:
 
 def test_binding_to_memory_runs_the_same_model(linear: Any) -> None:
     raw = ort.InferenceSession(linear().content, providers=[CPU])
-    bind_to_memory(raw, {"x": X}, "cpu")()
+    bound: list[Any] = []
+    recorded = SimpleNamespace(
+        io_binding=lambda: bound.append(raw.io_binding()) or bound[0],
+        get_outputs=raw.get_outputs,
+        run_with_iobinding=raw.run_with_iobinding,
+    )
+    bind_to_memory(recorded, {"x": X}, "cpu")()
+    for found, expected in zip(bound[0].copy_outputs_to_cpu(), raw.run(None, {"x": X}), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("feed", [{}, {"z": X}, {"x": X.astype(np.float64)}, {"x": X[:, :2]}])

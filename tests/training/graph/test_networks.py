@@ -9,37 +9,9 @@ import torch
 from sardonyx.calib_data import OrtRunner
 from sardonyx.core.errors import UsageError
 from sardonyx.core.serialize import model_bytes
-from sardonyx.exporter import ExportOptions, InputShape, export_model
 from sardonyx.passes import CleanupPass
 from sardonyx.training.graph import TrainableGraph
-from zoo import SHAPE, TEXT, TOKENS, VOCABULARY, ZOO
-
-QUICK = {("resnet", "dynamo"), ("vit", "dynamo")}
-CASES = [
-    pytest.param(
-        name,
-        exporter,
-        marks=[] if exporter == "torchscript" or (name, exporter) in QUICK else pytest.mark.slow,
-    )
-    for exporter in ("torchscript", "dynamo")
-    for name in ZOO
-]
-
-
-def exported(name: str, exporter: str = "torchscript") -> tuple[ir.Model, np.ndarray]:
-    """A network of the zoo, and a batch for it."""
-    torch.manual_seed(0)
-    module = ZOO[name][0]().eval()
-    random = np.random.default_rng(0)
-    if name in TEXT:
-        shape, batch = (
-            InputShape((2, TOKENS), "int64", VOCABULARY),
-            random.integers(0, VOCABULARY, (3, TOKENS)),
-        )
-    else:
-        shape, batch = InputShape((2, *SHAPE)), random.standard_normal((3, *SHAPE)).astype(np.float32)
-    result = export_model(module, ExportOptions({"x": shape}, exporters=(exporter,)))
-    return result.artifact.load(), batch
+from zoo import CASES, ZOO, exported
 
 
 def by_runtime(model: ir.Model, batch: np.ndarray) -> list[np.ndarray]:
