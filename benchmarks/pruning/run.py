@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import sardonyx as sx
@@ -25,11 +24,10 @@ sys.path.append(str(Path(__file__).absolute().parents[1] / "side_by_side"))
 from cases import Bench
 from environments import ENVIRONMENTS
 from measuring import Row, measure_cases
-from networks import NETWORKS
 from peers import peers
 from picture import draw
 from report import describe, page, table
-from subjects import TRAINED, Subject, trained_subject, write_samples
+from subjects import add_arguments, chosen_subjects, write_samples
 
 NAME = "pruning_benchmark"
 """What the page and its picture are called."""
@@ -50,7 +48,7 @@ def main() -> None:
         folder = Path(scratch)
         samples = write_samples(calibration, folder / "samples.npz")
         bench = Bench(calibration, samples, arguments.levels, folder, arguments.environments)
-        for subject in _subjects(arguments):
+        for subject in chosen_subjects(arguments):
             cases = bench.cases(subject, tools)
             found[subject.name] = measure_cases(
                 cases, test, threads=arguments.threads, seconds=arguments.seconds
@@ -68,28 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--onnx", nargs="*", type=Path, default=[], help="files to prune too: image in, logits out"
     )
-    parser.add_argument("--models", nargs="*", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument(
         "--levels", nargs="+", type=float, default=[0.75, 0.5, 0.35, 0.25], help="parameters left"
     )
     parser.add_argument("--samples", type=int, default=1024, help="calibration images")
-    parser.add_argument("--limit", type=int, help="test images; all 10,000 where not given")
-    parser.add_argument("--epochs", type=int, default=2, help="of the training of the two networks")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--seconds", type=float, default=240.0, help="the longest timing of one model's files"
-    )
-    parser.add_argument("--work", type=Path, default=TRAINED, help="keeps the trained networks")
     parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="the peers', from peers.py")
-    parser.add_argument("--docs", type=Path, default=Path("docs"), help="where page and picture go")
+    add_arguments(parser, page="page and picture go")
     return parser
-
-
-def _subjects(arguments: argparse.Namespace) -> Iterator[Subject]:
-    for name in arguments.models:
-        yield trained_subject(name, arguments.work, arguments.epochs)
-    for path in arguments.onnx:
-        yield Subject(path.stem, path)
 
 
 if __name__ == "__main__":

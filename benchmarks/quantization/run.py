@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import sardonyx as sx
@@ -25,10 +24,9 @@ from cases import Bench
 from duels import Duel, fight
 from environments import ENVIRONMENTS, Peer, install
 from measured import measure_files
-from networks import NETWORKS
 from peers import tools
 from report import describe, duels_table, page, table
-from subjects import TRAINED, Subject, trained_subject, write_samples
+from subjects import Subject, add_arguments, chosen_subjects, write_samples
 
 NAME = "quantization_benchmark"
 """What the page is called."""
@@ -51,7 +49,7 @@ def main() -> None:
         folder = Path(scratch)
         samples = write_samples(calibration, folder / "samples.npz")
         bench = Bench(samples, folder, arguments.environments, lacking, arguments.longest)
-        for subject in _subjects(arguments):
+        for subject in chosen_subjects(arguments):
             tables[subject.name], duels[subject.name] = _compare(bench, subject, wanted, test, arguments)
             print(f"\n## {subject.name}\n\n{tables[subject.name]}", flush=True)
     about = describe(wanted, arguments.samples, len(test), arguments.threads)
@@ -86,29 +84,14 @@ def _parser(everything: tuple[Peer, ...]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--onnx", nargs="*", type=Path, default=[], help="files to quantize too: image in, logits out"
     )
-    parser.add_argument("--models", nargs="*", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--tools", nargs="+", choices=names, default=names)
     parser.add_argument("--samples", type=int, default=512, help="calibration images")
-    parser.add_argument("--limit", type=int, help="test images; all 10,000 where not given")
-    parser.add_argument("--epochs", type=int, default=2, help="of the training of the two networks")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--seconds", type=float, default=240.0, help="the longest timing of one model's files"
-    )
     parser.add_argument("--longest", type=float, default=1800.0, help="seconds a tool may take for one file")
-    parser.add_argument("--work", type=Path, default=TRAINED, help="keeps the trained networks")
     parser.add_argument(
         "--environments", type=Path, default=ENVIRONMENTS, help="the peers'; made where missing"
     )
-    parser.add_argument("--docs", type=Path, default=Path("docs"), help="where the page goes")
+    add_arguments(parser, page="the page goes")
     return parser
-
-
-def _subjects(arguments: argparse.Namespace) -> Iterator[Subject]:
-    for name in arguments.models:
-        yield trained_subject(name, arguments.work, arguments.epochs)
-    for path in arguments.onnx:
-        yield Subject(path.stem, path)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,32 @@ class Subject:
     name: str
     onnx: Path
     weights: Path | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, page: str) -> None:
+    """What every comparison takes: models, test images, how they are timed, and where things are kept.
+
+    Args:
+        parser: Given the arguments.
+        page: What goes to ``--docs``.
+    """
+    parser.add_argument("--models", nargs="*", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--limit", type=int, help="test images; all 10,000 where not given")
+    parser.add_argument("--epochs", type=int, default=2, help="of the training of the two networks")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--seconds", type=float, default=240.0, help="the longest timing of one model's files"
+    )
+    parser.add_argument("--work", type=Path, default=TRAINED, help="keeps the trained networks")
+    parser.add_argument("--docs", type=Path, default=Path("docs"), help=f"where {page}")
+
+
+def chosen_subjects(arguments: argparse.Namespace) -> Iterator[Subject]:
+    """The networks that were asked for, each trained when its turn comes, and then the files."""
+    for name in arguments.models:
+        yield trained_subject(name, arguments.work, arguments.epochs)
+    for path in arguments.onnx:
+        yield Subject(path.stem, path)
 
 
 def trained_subject(name: str, folder: Path, epochs: int) -> Subject:
