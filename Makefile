@@ -3,7 +3,7 @@ PYTHON ?= python3
 # Random graphs that `make fuzz` draws, new ones every time.
 EXAMPLES ?= 10000
 VENV ?= .venv
-EXTRAS ?= cpu,torch,demo,dev
+EXTRAS ?= cpu,torch,search,demo,dev
 # INSTALL=no tests what VENV already holds (a wheel, say) instead of this checkout.
 INSTALL ?= yes
 

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         Exported,
         HealedModel,
         Inspection,
+        Optimized,
+        OptimizeOptions,
         Pruned,
         Quantized,
         Recipe,
@@ -55,13 +57,15 @@ if TYPE_CHECKING:
         heal_quantized,
         inspect,
         open_model,
+        optimize,
         parse_recipe,
+        profile,
         prune,
         quantize,
         read_recipe,
         run_recipe,
     )
-    from .runtime import CompareReport, LatencyReport
+    from .runtime import CompareReport, LatencyReport, ProfileReport, register_library
 
     __version__: str
 
@@ -83,6 +87,9 @@ __all__ = [
     "MissingExtraError",
     "ModelArtifact",
     "ModelError",
+    "OptimizeOptions",
+    "Optimized",
+    "ProfileReport",
     "ProviderError",
     "Pruned",
     "Quantized",
@@ -104,10 +111,13 @@ __all__ = [
     "inspect",
     "open_data",
     "open_model",
+    "optimize",
     "parse_recipe",
+    "profile",
     "prune",
     "quantize",
     "read_recipe",
+    "register_library",
     "run_recipe",
 ]
 
@@ -131,12 +141,14 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "core.limits": ("Limits",),
     "core.targets": ("Target", "get_target"),
     "exporter": ("InputShape",),
-    "runtime": ("CompareReport", "LatencyReport"),
+    "runtime": ("CompareReport", "LatencyReport", "ProfileReport", "register_library"),
     "pipeline": (
         "Diagnosis",
         "Exported",
         "HealedModel",
         "Inspection",
+        "OptimizeOptions",
+        "Optimized",
         "Pruned",
         "Quantized",
         "Recipe",
@@ -149,7 +161,9 @@ _PLACES: dict[str, tuple[str, ...]] = {
         "heal_quantized",
         "inspect",
         "open_model",
+        "optimize",
         "parse_recipe",
+        "profile",
         "prune",
         "quantize",
         "read_recipe",

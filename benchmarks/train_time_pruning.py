@@ -25,7 +25,7 @@ sys.path.append(str(Path(__file__).absolute().parent / "side_by_side"))
 
 from networks import INPUT_SHAPE, NETWORKS
 from sardonyx.exporter import load_weights
-from sardonyx.pipeline.neurons import cut_vanished, find_neurons
+from sardonyx.pipeline import cut_vanished, find_neurons
 from sardonyx.runtime import Accuracy, environment_fingerprint, evaluate
 from sardonyx.training import Lesson, StepHook, TrainOptions, make_module, train_by, train_supervised
 from sardonyx.training.graph import TrainableGraph

@@ -13,7 +13,22 @@ from typing import Annotated, Any
 import typer
 
 from ..core.errors import SardonyxError
-from . import bench, compare, data, distill, doctor, export, heal, inspect, prune, quantize, run
+from . import (
+    bench,
+    compare,
+    data,
+    distill,
+    doctor,
+    export,
+    heal,
+    inspect,
+    optimize,
+    profile,
+    prune,
+    quantize,
+    report,
+    run,
+)
 from .console import UnmetError
 from .flags import with_flags
 from .text import clean
@@ -31,7 +46,10 @@ VERBS = (
     ("distill", distill.distill),
     ("compare", compare.compare),
     ("bench", bench.bench),
+    ("profile", profile.profile),
+    ("optimize", optimize.optimize),
     ("run", run.run),
+    ("report", report.report),
     ("data", data.data),
     ("doctor", doctor.doctor),
 )
@@ -51,7 +69,6 @@ def build() -> typer.Typer:
         help="Take a trained model to the device: export, prune, quantize, and prove it under ONNX Runtime.",
         epilog="Exit codes: 0 done; 1 an expectation was not met; 2 usage; 3 bad input; 4 refused by a limit; "
         "5 environment; 130 interrupted.",
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

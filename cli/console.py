@@ -36,15 +36,19 @@ class Console:
     Args:
         json_wanted: Whether stdout is to hold one JSON document and nothing else.
         verbose: Whether details are wanted too.
+
+    Attributes:
+        is_stdout_taken: Whether stdout holds a result for programs, so that text for people goes to stderr.
     """
 
     def __init__(self, *, json_wanted: bool = False, verbose: bool = False) -> None:
         self.json_wanted = json_wanted
+        self.is_stdout_taken = json_wanted
         self.verbose = verbose
 
     def say(self, text: str = "") -> None:
         """Print a result for people."""
-        stream = sys.stderr if self.json_wanted else sys.stdout
+        stream = sys.stderr if self.is_stdout_taken else sys.stdout
         print("\n".join(clean(line) for line in text.split("\n")), file=stream, flush=True)
 
     def note(self, text: str) -> None:

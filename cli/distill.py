@@ -13,7 +13,7 @@ from .flags import Flags
 def distill(
     flags: Flags,
     recipe: Annotated[
-        Path, typer.Argument(help="The recipe, a TOML file with a distill step.", metavar="RECIPE")
+        Path, typer.Argument(help="The recipe, a TOML file with a distill or mutual step.", metavar="RECIPE")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to fill.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier try stopped.")] = False,
@@ -24,7 +24,7 @@ def distill(
 ) -> None:
     """Train and distil what a recipe names.
 
-    Does the train and distill steps of a recipe; the others are left for `run`. Several processes share the work:
+    Does the train, distill and mutual steps of a recipe; the others are left for `run`. Several processes share the work:
     torchrun --nproc_per_node 2 -m sardonyx distill RECIPE -o FOLDER
     """
     from ..pipeline import plain, read_recipe, run_recipe, training_part

@@ -9,7 +9,8 @@ from .text import table
 def doctor(flags: Flags) -> None:
     """Show what this machine can do.
 
-    The CPU's instructions, execution providers, versions, and the command that brings what is missing.
+    The CPU's instructions, execution providers, versions, limits and settings that distort what is measured, and the
+    command that brings what is missing.
     """
     from ..pipeline import diagnose, plain
 
@@ -26,8 +27,12 @@ def doctor(flags: Flags) -> None:
         if not provider.is_available:
             console.detail(f"  not here: {provider.short}; {provider.remedy}")
     console.say()
-    rows = [(p.name, p.version or "missing", p.extra or "", p.purpose) for p in found.packages]
-    console.say(table(("package", "version", "extra", "for"), rows))
+    rows = [(p.name, p.version or "missing", p.needed, p.extra or "", p.purpose) for p in found.packages]
+    console.say(table(("package", "version", "needed", "extra", "for"), rows))
     for remedy in found.remedies:
         console.say(remedy)
+    console.say()
+    for finding in found.findings:
+        mended = f"; {finding.command}" if finding.command else ""
+        console.say(f"{'ok     ' if finding.is_ok else 'warning'}  {finding.subject}: {finding.text}{mended}")
     console.document({"verb": "doctor", **plain(found)})

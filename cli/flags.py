@@ -62,9 +62,16 @@ Exclude = Annotated[
 Threads = Annotated[
     int, typer.Option("--threads", metavar="N", min=0, max=1024, help="Threads; 0 leaves it to ONNX Runtime.")
 ]
+Libraries = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ep-library", metavar="NAME=PATH", help="Load a plug-in library of execution providers. Repeatable."
+    ),
+]
 DATA_HELP = (
     "DATA: .npz, folder of images, file.py:function, or digits, fashion-mnist, cifar10 [:split][:limit]"
 )
+METRIC_NAMES = "top1, topK, f1, f1-micro, miou, mae, rmse, r2, retrieval, cosine, agreement"
 
 _COMMON: tuple[tuple[str, Any, Any], ...] = (
     ("json", Json, False),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import UnmetError
-from .flags import DATA_HELP, Exclude, Flags, Preprocess, Root, Target, Threads
+from .flags import DATA_HELP, METRIC_NAMES, Exclude, Flags, Preprocess, Root, Target, Threads
 from .text import parse_size
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ MaxDrop = Annotated[
     ),
 ]
 Evaluation = Annotated[str | None, typer.Option("--eval", metavar="DATA", help="Samples to judge with.")]
-Metric = Annotated[str, typer.Option(metavar="M", help="top1, cosine, sqnr or file.py:function.")]
+Metric = Annotated[str, typer.Option(metavar="M", help=f"{METRIC_NAMES} or file.py:function.")]
 WeightOnly = Annotated[
     str | None, typer.Option(metavar="TYPE", help="int4 or int8: weights only, in blocks; needs no samples.")
 ]

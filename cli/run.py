@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +36,13 @@ def run(
         recipe, {k: v for k, v in overrides.items() if v is not None}, settings=setting or ()
     )
     result = run_recipe(
-        loaded, output, base=recipe.absolute().parent, resume=resume, force=flags.force, monitor=flags.console
+        loaded,
+        output,
+        base=recipe.absolute().parent,
+        resume=resume,
+        force=flags.force,
+        command=shlex.join(["sardonyx", *sys.argv[1:]]),
+        monitor=flags.console,
     )
     if not is_first():
         return

@@ -14,7 +14,7 @@ from .text import count, share, size, table
 if TYPE_CHECKING:
     from ..core.reports import GraphMetrics, Skip
     from ..pipeline import Exported, Inspection, Pruned, RunResult
-    from ..runtime import Accuracy, CompareReport, LatencyReport, LatencyRow, LatencySkip
+    from ..runtime import Accuracy, CompareReport, LatencyRow, LatencySkip
 
 _SHOWN = 12
 
@@ -155,34 +155,7 @@ def show_compare(console: Console, report: CompareReport) -> None:
     for row in report.rows:
         for note in row.accuracy.notes:
             console.say(f"note: {row.model}: {note}")
-    _show_timing_notes(console, [t for row in report.rows for t in row.latency], report.skipped)
-
-
-def show_bench(console: Console, reports: Sequence[LatencyReport]) -> None:
-    """Latencies, one table a provider."""
-    for report in reports:
-        threads = report.options.threads or "all"
-        console.say(
-            f"provider {report.options.provider}, threads {threads}, up to {report.options.rounds} rounds in turns"
-        )
-        rows = [
-            (
-                r.model,
-                r.batch,
-                f"{r.median_ms:.3f}",
-                f"{r.low_ms:.3f}..{r.high_ms:.3f}",
-                f"{r.p90_ms:.3f}",
-                f"{r.spread_ratio:.0%}",
-                f"{r.speed_ratio:.2f}x",
-                r.verdict,
-                "" if r.provider_node_ratio is None else f"{r.provider_node_ratio:.0%}",
-                "" if r.peak_memory_bytes is None else size(r.peak_memory_bytes),
-            )
-            for r in report.rows
-        ]
-        headings = ("model", "batch", "ms", "95 %", "p90 ms", "spread", "speed", "", "placed", "memory")
-        console.say(table(headings, rows))
-        _show_timing_notes(console, report.rows, report.skipped)
+    show_timing_notes(console, [t for row in report.rows for t in row.latency], report.skipped)
 
 
 def show_run(console: Console, result: RunResult) -> None:
@@ -198,7 +171,7 @@ def show_run(console: Console, result: RunResult) -> None:
         console.say(f"final model: {result.model.path} ({size(result.model.size_bytes)})")
 
 
-def _show_timing_notes(console: Console, rows: Sequence[LatencyRow], skipped: Sequence[LatencySkip]) -> None:
+def show_timing_notes(console: Console, rows: Sequence[LatencyRow], skipped: Sequence[LatencySkip]) -> None:
     """What makes timings less certain; one line for a remark that differs only in its numbers."""
     found: dict[str, list[str]] = {}
     for row in rows:

@@ -66,6 +66,34 @@ def parse_size(text: str) -> int:
     return found
 
 
+_SECONDS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "": 1.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds as people write them: ``90``, ``90s``, ``10m``, ``1.5h`` or ``1h30m``.
+
+    Raises:
+        UsageError: It is something else, or no time at all.
+    """
+    parts = re.findall(r"([0-9]{1,9}(?:[.][0-9]{1,9})?)(h|min|m|s|)", lowered := text.strip().lower())
+    found = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != lowered or found <= 0:
+        raise UsageError(f"{shorten(text)!r} is not a time", remedy="write it like 90s, 10m or 1h30m")
+    return found
+
+
+def parse_share(text: str) -> float:
+    """A share as people write it: ``5%``, ``0.05``.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:[.][0-9]{1,18})?|[.][0-9]{1,18}) ?(%?)", text.strip())
+    if match is None:
+        raise UsageError(f"{shorten(text)!r} is not a share", remedy="write it like 5% or 0.05")
+    return float(match[1]) / (100.0 if match[2] else 1.0)
+
+
 def share(part: float | None, whole: float | None) -> str:
     """What is left of a whole: ``0.512``; ``?`` where either is unknown."""
     return "?" if part is None or not whole else f"{part / whole:.3f}"

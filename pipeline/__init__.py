@@ -7,27 +7,40 @@ from typing import TYPE_CHECKING, Any
 from ..core.lazy import load_name
 
 if TYPE_CHECKING:
+    from .bench_output import BenchDocument, bench_csv, bench_document, bench_schema, read_bench
     from .doctor import Diagnosis, diagnose
     from .documents import plain
     from .exporting import Exported, export
     from .healing import HealedModel, heal
     from .inspection import Inspection, inspect
-    from .measurement import bench, check_expectations, compare
+    from .measurement import bench, check_expectations, check_promises, compare
     from .monitor import Monitor, Silent
+    from .neurons import Neurons, cut_vanished, find_neurons
     from .opening import WrittenSamples, open_calibration, open_evaluation, open_model, write_samples
+    from .optimization import NothingGainedError, Optimized, OptimizeOptions, optimize
+    from .placing import ModelPlacement, placements, register_libraries
     from .plans import parse_plan, read_plan, write_plan
+    from .profiling import profile
     from .pruning import Pruned, prune
     from .qat import heal_quantized
     from .quantization import Quantized, UnmetBudgetError, quantize
     from .recipe import Recipe, parse_recipe, read_recipe
     from .run import RunResult, run_recipe, training_part
+    from .speed_gate import Gate, check_baseline, check_gate, hold_to_baseline
 
 __all__ = [
+    "BenchDocument",
     "Diagnosis",
     "Exported",
+    "Gate",
     "HealedModel",
     "Inspection",
+    "ModelPlacement",
     "Monitor",
+    "Neurons",
+    "NothingGainedError",
+    "OptimizeOptions",
+    "Optimized",
     "Pruned",
     "Quantized",
     "Recipe",
@@ -36,23 +49,37 @@ __all__ = [
     "UnmetBudgetError",
     "WrittenSamples",
     "bench",
+    "bench_csv",
+    "bench_document",
+    "bench_schema",
+    "check_baseline",
     "check_expectations",
+    "check_gate",
+    "check_promises",
     "compare",
+    "cut_vanished",
     "diagnose",
     "export",
+    "find_neurons",
     "heal",
     "heal_quantized",
+    "hold_to_baseline",
     "inspect",
     "open_calibration",
     "open_evaluation",
     "open_model",
+    "optimize",
     "parse_plan",
     "parse_recipe",
+    "placements",
     "plain",
+    "profile",
     "prune",
     "quantize",
+    "read_bench",
     "read_plan",
     "read_recipe",
+    "register_libraries",
     "run_recipe",
     "training_part",
     "write_plan",
@@ -61,20 +88,26 @@ __all__ = [
 
 # Loaded when first used: a verb pays for its own libraries only.
 _PLACES: dict[str, tuple[str, ...]] = {
+    "bench_output": ("BenchDocument", "bench_csv", "bench_document", "bench_schema", "read_bench"),
     "doctor": ("Diagnosis", "diagnose"),
     "documents": ("plain",),
     "exporting": ("Exported", "export"),
     "healing": ("HealedModel", "heal"),
     "inspection": ("Inspection", "inspect"),
-    "measurement": ("bench", "check_expectations", "compare"),
+    "measurement": ("bench", "check_expectations", "check_promises", "compare"),
     "monitor": ("Monitor", "Silent"),
+    "neurons": ("Neurons", "cut_vanished", "find_neurons"),
     "opening": ("WrittenSamples", "open_calibration", "open_evaluation", "open_model", "write_samples"),
+    "placing": ("ModelPlacement", "placements", "register_libraries"),
+    "optimization": ("NothingGainedError", "OptimizeOptions", "Optimized", "optimize"),
     "plans": ("parse_plan", "read_plan", "write_plan"),
+    "profiling": ("profile",),
     "pruning": ("Pruned", "prune"),
     "quantization": ("Quantized", "UnmetBudgetError", "quantize"),
     "qat": ("heal_quantized",),
     "recipe": ("Recipe", "parse_recipe", "read_recipe"),
     "run": ("RunResult", "run_recipe", "training_part"),
+    "speed_gate": ("Gate", "check_baseline", "check_gate", "hold_to_baseline"),
 }
 _HOME = {name: place for place, names in _PLACES.items() for name in names}
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..core import ModelArtifact
-from ..core.errors import RecipeError
+from ..core.errors import RecipeError, UsageError
 from ..core.targets import get_target
 from ..passes.pruning.options import WITHOUT_SAMPLES
 from ..passes.quantization import QuantizeOptions
 from .healing import heal
 from .measurement import compare
 from .monitor import Monitor
+from .names import network_names
 from .networks import (
     GraphTeacher,
     Network,
@@ -23,30 +24,36 @@ from .networks import (
     checkpoint_in,
     describe_source,
     export_network,
+    weights_files,
 )
 from .opening import open_model
+from .profiling import profile
 from .pruning import prune
 from .qat import heal_quantized
 from .quantization import quantize
-from .recipe import (
+from .recipe import Recipe
+from .samples import Samples, resolve
+from .steps import (
     CompareStep,
     DistillStep,
     ExportStep,
     HealStep,
+    NetworkStep,
     PruneStep,
     QuantizeStep,
-    Recipe,
     Step,
-    TrainStep,
 )
-from .samples import Samples, resolve
 from .workspace import StepRecord
 
 if TYPE_CHECKING:
+    from ..calib_data import CalibrationData
     from ..passes.quantization.options import Tool
+    from ..runtime import ProfileReport
 
 MODEL = "model.onnx"
-WEIGHTS = "weights.safetensors"
+
+_CHANGED = 24
+"""Samples that are answered differently, shown in the report."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Chain:
         base: The folder that its paths are relative to.
         samples: Its samples.
         monitor: Is told how work goes on.
-        networks: Torch modules with weights, by the step's name.
+        networks: Torch modules with weights, by the name that steps call them by.
         graphs: ONNX models, by the step's name; ``model`` is what the recipe starts from.
     """
 
@@ -98,9 +105,7 @@ class Chain:
             RecipeError: The step needs something that is not there.
         """
         match step:
-            case DistillStep():  # before its base
-                return _distil(self, step, name)
-            case TrainStep():
+            case NetworkStep():
                 return _train(self, step, name)
             case ExportStep():
                 return _export(self, step, name)
@@ -115,8 +120,10 @@ class Chain:
 
     def take(self, step: Step, record: StepRecord) -> None:
         """Make what a finished step left behind available to the steps after it."""
-        if isinstance(step, TrainStep):
-            self.networks[record.name] = Network(step.source, record.folder / WEIGHTS)
+        if isinstance(step, NetworkStep):
+            names = network_names(record.name, len(step.factories))
+            for name, source, file in zip(names, step.factories, weights_files(step), strict=True):
+                self.networks[name] = Network(source, record.folder / file)
         elif MODEL in record.outputs:
             self.graphs[record.name] = open_model(record.folder / MODEL)
 
@@ -132,34 +139,20 @@ class Chain:
         return next(reversed(self.graphs))
 
 
-def _train(chain: Chain, step: TrainStep, name: str) -> Job:
+def _train(chain: Chain, step: NetworkStep, name: str) -> Job:
     train, judge = chain.samples.get("train", name), chain.samples.get("evaluation", name)
+    teacher = _teacher(chain, step) if isinstance(step, DistillStep) else None
     inputs = {
-        **_training_inputs(chain, step.source),
+        "sources": [describe_source(source, chain.base) for source in step.factories],
+        "teacher": teacher and teacher.identity(chain.base),
         "train": train.fingerprint,
         "evaluation": judge.fingerprint,
+        "seed": chain.recipe.seed,
     }
 
     def work(folder: Path, checkpoints: Path) -> Any:
         school = School(chain.base, train, judge, chain.recipe.seed, chain.monitor)
-        return {"report": school.train(step, checkpoints, folder / WEIGHTS)}
-
-    return Job(inputs, work)
-
-
-def _distil(chain: Chain, step: DistillStep, name: str) -> Job:
-    train, judge = chain.samples.get("train", name), chain.samples.get("evaluation", name)
-    teacher = _teacher(chain, step)
-    inputs = {
-        **_training_inputs(chain, step.source),
-        "teacher": teacher.identity(chain.base),
-        "train": train.fingerprint,
-        "evaluation": judge.fingerprint,
-    }
-
-    def work(folder: Path, checkpoints: Path) -> Any:
-        school = School(chain.base, train, judge, chain.recipe.seed, chain.monitor)
-        return {"report": school.distil(step, teacher, checkpoints, folder / WEIGHTS)}
+        return {"report": school.teach(step, teacher, checkpoints, folder)}
 
     return Job(inputs, work)
 
@@ -315,21 +308,44 @@ def _compare(chain: Chain, step: CompareStep, name: str) -> Job:
         "seed": chain.recipe.seed,
     }
 
+    metric = metric_of(chain)
+
     def work(folder: Path, checkpoints: Path) -> Any:
         report = compare(
             chosen,
             data,
-            metric_of(chain),
+            metric,
             provider=step.provider,
             batches=step.batches,
             threads=step.threads,
             rounds=step.rounds,
             seed=chain.recipe.seed,
             monitor=chain.monitor,
+            changed=_CHANGED if metric == "top1" else 0,
         )
-        return {"comparison": report}
+        return {"comparison": report, "profile": _profile(chain, step, chosen, data)}
 
     return Job(inputs, work)
+
+
+def _profile(
+    chain: Chain, step: CompareStep, chosen: Mapping[str, ModelArtifact], data: CalibrationData
+) -> ProfileReport | None:
+    """Where the time goes in the first model and in the last; None where they do not run as they are compared."""
+    names = dict.fromkeys((*list(chosen)[:1], *list(chosen)[-1:]))
+    try:
+        return profile(
+            {name: chosen[name] for name in names},
+            data,
+            batch=step.batches[0],
+            threads=step.threads,
+            provider=step.provider,
+            seed=chain.recipe.seed,
+            monitor=chain.monitor,
+        )
+    except UsageError as error:
+        chain.monitor.note(f"no profile: {error.cause}")
+        return None
 
 
 def metric_of(chain: Chain) -> str:
@@ -341,7 +357,3 @@ def in_base(text: str, base: Path) -> str:
     """A name as it is; ``file.py:function`` with the path of the file made whole."""
     place, colon, function = text.rpartition(":")
     return f"{resolve(place, base)}{colon}{function}" if place.endswith(".py") else text
-
-
-def _training_inputs(chain: Chain, source: str) -> dict[str, Any]:
-    return {"source": describe_source(source, chain.base), "seed": chain.recipe.seed}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
+from ..core.errors import EnvironmentFault
 from ..core.targets import cpu_flags, get_target
 from ..runtime import ProviderStatus, list_providers
+from .findings import Finding
+from .machine import allowed_cores, machine_findings
+from .requirements import RUNTIMES, installed_version, runtime_finding, stated_bounds, version_findings
 
 _VECTOR = (
     "avx2",
@@ -36,10 +38,7 @@ _PACKAGES: tuple[tuple[str, str | None, str], ...] = (
     ("safetensors", "torch", "weights"),
     ("scikit-learn", "demo", "the data set digits"),
 )
-# Either build of ONNX Runtime will do; they install the same module.
-_SUBSTITUTES = {
-    "onnxruntime": ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-qnn")
-}
+_SUBSTITUTES = {"onnxruntime": RUNTIMES[1:]}
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,14 @@ class Package:
     Attributes:
         name: The distribution.
         version: What is installed; None where it is missing.
+        needed: The versions that Sardonyx works with, such as ``>=1.21``; empty where any will do.
         extra: The extra that brings it; None for what is always there.
         purpose: The verbs that need it.
     """
 
     name: str
     version: str | None
+    needed: str
     extra: str | None
     purpose: str
 
@@ -74,6 +75,7 @@ class Diagnosis:
         providers: Execution providers: those that are here, then those that are not and how to get them.
         packages: What is installed and what is not.
         remedies: The command that brings each missing part.
+        findings: Versions, limits and settings, each well or with a command that mends it.
     """
 
     version: str
@@ -86,40 +88,47 @@ class Diagnosis:
     providers: tuple[ProviderStatus, ...]
     packages: tuple[Package, ...]
     remedies: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
 
 def diagnose() -> Diagnosis:
     """Look at this machine."""
-    packages = tuple(Package(name, _version(name), extra, purpose) for name, extra, purpose in _PACKAGES)
+    bounds = stated_bounds()
+    packages = tuple(
+        Package(name, _version(name), bounds.get(name, ""), extra, purpose)
+        for name, extra, purpose in _PACKAGES
+    )
+    providers, faults = _providers(packages)
     target = get_target()
     flags = cpu_flags()
     return Diagnosis(
         version=_version("sardonyx") or "unknown",
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
-        cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cpus=allowed_cores(),
         cpu_features=tuple(f for f in _VECTOR if f in flags),
         target=target.name,
         target_reasons=target.reasons,
-        providers=_providers(packages),
+        providers=providers,
         packages=packages,
         remedies=_remedies(packages),
+        findings=(*version_findings(bounds), runtime_finding(), *faults, *machine_findings()),
     )
 
 
 def _version(name: str) -> str | None:
-    for candidate in (name, *_SUBSTITUTES.get(name, ())):
-        try:
-            return version(candidate)
-        except PackageNotFoundError:
-            continue
-    return None
+    candidates = (name, *_SUBSTITUTES.get(name, ()))
+    return next((v for v in map(installed_version, candidates) if v is not None), None)
 
 
-def _providers(packages: tuple[Package, ...]) -> tuple[ProviderStatus, ...]:
+def _providers(packages: tuple[Package, ...]) -> tuple[tuple[ProviderStatus, ...], list[Finding]]:
+    """The providers, and why there are none where ONNX Runtime is installed and cannot be used."""
     if not any(p.name == "onnxruntime" and p.version for p in packages):
-        return ()
-    return list_providers()
+        return (), []
+    try:
+        return list_providers(), []
+    except EnvironmentFault as error:
+        return (), [Finding("onnxruntime", False, error.cause, error.remedy.removeprefix("run: "))]
 
 
 def _remedies(packages: tuple[Package, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from .monitor import Monitor
 ROUNDING = 1e-9
 """A difference of two shares misses its own value by less than this."""
 
-_UNBOUNDED = frozenset({"sqnr"})
+UNBOUNDED = frozenset({"sqnr"})
 """Metrics that are infinite for the float model itself, so that nothing can be lost of them."""
 
 
@@ -121,7 +121,7 @@ class Judge:
     def __post_init__(self) -> None:
         if self.data is None:
             raise UsageError("--max-drop needs samples to judge on", remedy="add --eval DATA")
-        if self.metric in _UNBOUNDED:
+        if self.metric in UNBOUNDED:
             remedy = "judge with top1, cosine, agreement or file.py:function"
             raise UsageError(f"{self.metric} has no drop", remedy=remedy)
 

@@ -45,7 +45,7 @@ def locked(folder: Path, monitor: Monitor) -> Iterator[None]:
 
 def _claim(path: Path) -> bool:
     """Create the lock; False where it exists."""
-    content = json.dumps({"pid": os.getpid(), "started": _start_of(os.getpid())})
+    content = json.dumps({"pid": os.getpid(), "started": start_of(os.getpid())})
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
@@ -79,7 +79,7 @@ def _break_stale(path: Path, monitor: Monitor) -> None:
 def _is_held(path: Path, owner: tuple[int, str] | None) -> bool:
     """Whether a living process holds the lock; one that says nothing is given a moment to say it."""
     if owner is not None:
-        return _is_alive(*owner)
+        return is_alive(*owner)
     try:
         return time.time() - path.stat().st_mtime < _GRACE_S
     except FileNotFoundError:
@@ -103,7 +103,13 @@ def _owner(path: Path) -> tuple[int, str] | None:
         return None
 
 
-def _is_alive(pid: int, started: str) -> bool:
+def is_alive(pid: int, started: str) -> bool:
+    """Whether a process of this machine is still running.
+
+    Args:
+        pid: Its number.
+        started: What :func:`start_of` said of it when it ran; empty where that could not be read.
+    """
     if os.name == "nt":  # a signal 0 would end the process there: without proof, it lives
         return True
     try:
@@ -112,10 +118,10 @@ def _is_alive(pid: int, started: str) -> bool:
         return False
     except PermissionError:
         return True
-    return not started or _start_of(pid) == started
+    return not started or start_of(pid) == started
 
 
-def _start_of(pid: int) -> str:
+def start_of(pid: int) -> str:
     """When a process started, as the kernel counts it; empty where that cannot be read."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf8").rpartition(")")[2].split()

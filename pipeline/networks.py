@@ -12,15 +12,18 @@ from ..core import ModelArtifact
 from ..core.errors import ModelError
 from ..core.files import write_atomic
 from ..exporter import InputShape
-from ..training import DistillReport, TrainReport
+from ..training import MutualReport, TrainReport
 from .exporting import Exported, export
 from .monitor import Monitor
-from .recipe import DistillStep, ExportStep, TrainStep
 from .samples import resolve_text
+from .steps import DistillStep, ExportStep, MutualStep, NetworkStep
 from .workspace import file_sha256
 
 if TYPE_CHECKING:
     from torch import nn
+
+WEIGHTS = "weights.safetensors"
+"""The file of a network's weights."""
 
 
 @dataclass(frozen=True)
@@ -100,56 +103,56 @@ class School:
     """
 
     base: Path
-    train_data: CalibrationData
+    train: CalibrationData
     evaluation: CalibrationData
     seed: int
     monitor: Monitor
 
-    def train(self, step: TrainStep, checkpoints: Path, weights: Path) -> TrainReport:
-        """Train from labels, going on from a checkpoint if there is one, and write the weights."""
-        from ..training import train_supervised
+    def teach(
+        self, step: NetworkStep, teacher: Teacher | None, checkpoints: Path, folder: Path
+    ) -> TrainReport | MutualReport:
+        """Train the networks of a step, going on from a checkpoint if there is one, and write the weights of each.
 
-        checkpoint = checkpoint_in(checkpoints)
-        module = self._fresh(step.source)
+        Args:
+            step: What to train, and how.
+            teacher: Who teaches a ``distill`` step.
+            checkpoints: The folder of checkpoints.
+            folder: The folder of the weights.
+        """
+        from ..training import distill, distill_mutually, train_supervised
+
+        first, *others = [self._fresh(source, self.seed + i) for i, source in enumerate(step.factories)]
+        samples = self.train, self.evaluation
+        report: TrainReport | MutualReport
         with self.monitor.progress("training") as progress:
-            report = train_supervised(
-                module,
-                self.train_data,
-                self.evaluation,
-                step.options(self.seed),
-                checkpoint=checkpoint,
-                resume=True,
-                progress=progress,
-            )
-        write_atomic(weights, checkpoint.read_bytes())
+            words: Any = {"checkpoint": checkpoint_in(checkpoints), "resume": True, "progress": progress}
+            if isinstance(step, MutualStep):
+                report = distill_mutually([first, *others], *samples, step.options(self.seed), **words)
+            elif isinstance(step, DistillStep):
+                assert teacher is not None
+                master = teacher.load(self.base)
+                report = distill(first, master, *samples, step.options(self.seed), **words)
+            else:
+                report = train_supervised(first, *samples, step.options(self.seed), **words)
+        for name in weights_files(step):
+            write_atomic(folder / name, (checkpoints / name).read_bytes())
         return report
 
-    def distil(self, step: DistillStep, teacher: Teacher, checkpoints: Path, weights: Path) -> DistillReport:
-        """Teach a student, going on from a checkpoint if there is one, and write its weights."""
-        from ..training import distill
-
-        checkpoint = checkpoint_in(checkpoints)
-        student, master = self._fresh(step.source), teacher.load(self.base)
-        with self.monitor.progress("distilling") as progress:
-            report = distill(
-                student,
-                master,
-                self.train_data,
-                self.evaluation,
-                step.options(self.seed),
-                checkpoint=checkpoint,
-                resume=True,
-                progress=progress,
-            )
-        write_atomic(weights, checkpoint.read_bytes())
-        return report
-
-    def _fresh(self, source: str) -> nn.Module:
-        """A module whose first weights come from the seed."""
+    def _fresh(self, source: str, seed: int) -> nn.Module:
+        """A module whose first weights come from a seed."""
         from ..exporter import load_factory
         from ..training import make_module
 
-        return make_module(load_factory(resolve_text(source, self.base)), self.seed)
+        return make_module(load_factory(resolve_text(source, self.base)), seed)
+
+
+def weights_files(step: NetworkStep) -> tuple[str, ...]:
+    """The names of the files of a training step's weights, one for each network."""
+    if len(step.factories) == 1:
+        return (WEIGHTS,)
+    from ..training import peer_path
+
+    return tuple(peer_path(Path(WEIGHTS), number).name for number in range(1, len(step.factories) + 1))
 
 
 def export_network(
@@ -178,7 +181,7 @@ def _file_of(module: str) -> Path | None:
 def checkpoint_in(folder: Path) -> Path:
     """Where a training keeps its weights in a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / "weights.safetensors"
+    return folder / WEIGHTS
 
 
 def _shapes_of(data: CalibrationData | None) -> dict[str, InputShape]:

@@ -11,24 +11,37 @@ from ..runtime import environment_fingerprint
 from ..runtime.intervals import wilson
 from .chain import MODEL, Chain
 from .documents import json_bytes, plain
+from .evidence import changed_samples, node_costs, node_times
 from .layers import layers_of
-from .report import Curve, Measured, RunReport, SkippedItem, Stage, StageLatency, environment_of, render_html
+from .names import network_names
+from .report import (
+    ChangedSample,
+    Curve,
+    Measured,
+    RunReport,
+    SkippedItem,
+    Stage,
+    StageLatency,
+    environment_of,
+    reads_in_percent,
+    render_html,
+)
 from .workspace import StepRecord
 
-_SHARES = frozenset({"top1", "agreement"})
-_TRAININGS = frozenset({"train", "distill"})
+_TRAININGS = frozenset({"train", "distill", "mutual"})
 _WITH_CURVES = _TRAININGS | {"heal"}
 
 
-def write_report(chain: Chain, place: Path, records: Sequence[StepRecord]) -> RunReport:
+def write_report(chain: Chain, place: Path, records: Sequence[StepRecord], command: str = "") -> RunReport:
     """Write ``report.json``, which is the truth, and ``report.html``, which renders it.
 
     Args:
         chain: The run.
         place: Its folder.
         records: What each step left behind.
+        command: The command line that was given; empty where there was none.
     """
-    report = build_report(chain, records)
+    report = build_report(chain, records, command)
     figures = {
         record.name: {"kind": record.kind, "seconds": record.seconds, **record.figures} for record in records
     }
@@ -37,41 +50,82 @@ def write_report(chain: Chain, place: Path, records: Sequence[StepRecord]) -> Ru
     return report
 
 
-def build_report(chain: Chain, records: Sequence[StepRecord]) -> RunReport:
-    """Bring the records of a run together."""
-    comparisons = [record.figures["comparison"] for record in records if record.kind == "compare"]
+def build_report(chain: Chain, records: Sequence[StepRecord], command: str = "") -> RunReport:
+    """Bring the records of a run together.
+
+    Args:
+        chain: The run.
+        records: What each step left behind.
+        command: The command line that was given; empty where there was none.
+    """
+    compared = [record.figures for record in records if record.kind == "compare"]
+    comparisons = [figures["comparison"] for figures in compared]
+    profile = next((f["profile"] for f in reversed(compared) if f.get("profile") is not None), None)
     rows = {row["model"]: row for comparison in comparisons for row in comparison["rows"]}
     first = next(iter(rows.values()), None)
     recipe = chain.recipe
     stages = [Stage(name="model", kind="start", **_figures(rows["model"]))] if "model" in rows else []
-    stages += [_stage(chain, record, rows.get(record.name)) for record in records if record.kind != "compare"]
+    for record in records:
+        if record.kind in _TRAININGS:
+            stages += _trained(record)
+        elif record.kind != "compare":
+            stages.append(_stage(chain, record, rows.get(record.name)))
     return RunReport(
         title=recipe.name,
         metric=recipe.data.metric if first is None else first["accuracy"]["metric"],
         stages=tuple(stages),
         higher_is_better=first is None or first["accuracy"]["higher_is_better"],
-        is_share=(recipe.data.metric if first is None else first["accuracy"]["metric"]) in _SHARES,
-        layers=layers_of(chain, records),
+        is_share=reads_in_percent(recipe.data.metric if first is None else first["accuracy"]["metric"]),
+        layers=layers_of(chain.graphs, records, node_times(profile)),
         skipped=tuple(_skipped(records)),
         curves=tuple(_curves(records)),
         environment=environment_of(environment_fingerprint()),
         provenance=_provenance(chain, records, comparisons),
-        command="sardonyx run RECIPE -o FOLDER",
+        command=command,
+        nodes=node_costs(profile, _operators(chain)),
+        changed=_changed(chain, comparisons),
     )
+
+
+def _operators(chain: Chain) -> dict[str, str]:
+    """The operator of each node of the last model."""
+    last = next(reversed(chain.graphs), None)
+    return {} if last is None else {n.name or "": n.op_type for n in chain.graphs[last].load().graph}
+
+
+def _changed(chain: Chain, comparisons: Sequence[Mapping[str, Any]]) -> tuple[ChangedSample, ...]:
+    """What the last model answers differently from the first, where a comparison listed it."""
+    found = next((c["changed"] for c in reversed(comparisons) if c.get("changed")), ())
+    if not found:
+        return ()
+    return changed_samples(found, next(reversed(chain.graphs)), chain.samples.get("evaluation", "compare"))
+
+
+def _trained(record: StepRecord) -> Iterator[Stage]:
+    """A stage for each network of a training step; the step's time is told once."""
+    seconds: float | None = record.seconds
+    for name, report in _networks(record).items():
+        yield Stage(
+            name=name,
+            kind=record.kind,
+            params=report["params"],
+            accuracy=_top1(report),
+            seconds=seconds,
+            notes=tuple(_training_notes(record, report)),
+        )
+        seconds = None
+
+
+def _networks(record: StepRecord) -> dict[str, Mapping[str, Any]]:
+    """The report of each network that a training step made, by the network's name."""
+    report = record.figures["report"]
+    reports = report["networks"] if record.kind == "mutual" else [report]
+    return dict(zip(network_names(record.name, len(reports)), reports, strict=True))
 
 
 def _stage(chain: Chain, record: StepRecord, row: Mapping[str, Any] | None) -> Stage:
     report = record.figures.get("report", {})
     notes = tuple(_notes(record))
-    if record.kind in _TRAININGS:
-        return Stage(
-            name=record.name,
-            kind=record.kind,
-            params=report["params"],
-            accuracy=_top1(report),
-            seconds=record.seconds,
-            notes=notes,
-        )
     if row is not None:
         return Stage(name=record.name, kind=record.kind, seconds=record.seconds, notes=notes, **_figures(row))
     after = report.get("after") or {}
@@ -129,14 +183,16 @@ def _share(value: float, samples: int) -> Measured:
     return Measured(value, interval.low, interval.high, interval.method)
 
 
-def _notes(record: StepRecord) -> Iterator[str]:
-    """What a step decided, in sentences."""
-    figures, report = record.figures, record.figures.get("report", {})
-    if record.kind in _TRAININGS:
-        yield f"epoch {report['best_epoch']} of {len(report['history'])} was the best on held-out samples"
-        yield f"trained in {report['precision']} on {report['device']}"
-        if report["evaluation_top1_ratio"] is None:
-            yield f"{report['metric']} on the evaluation samples: {report['evaluation_score']:.4f}"
+def _training_notes(record: StepRecord, report: Mapping[str, Any]) -> Iterator[str]:
+    """What the training of one network decided, in sentences."""
+    yield f"epoch {report['best_epoch']} of {len(report['history'])} was the best on held-out samples"
+    yield f"trained in {report['precision']} on {report['device']}"
+    if report["evaluation_top1_ratio"] is None:
+        yield f"{report['metric']} on the evaluation samples: {report['evaluation_score']:.4f}"
+    if record.kind == "mutual":
+        yield f"learned in the same steps as the others of: {', '.join(_networks(record))}"
+        agreement = record.figures["report"]["agreement_ratio"]
+        yield f"all of them agree on {agreement:.2%} of the evaluation samples"
     if record.kind == "distill":
         if report["teacher_top1_ratio"] is not None:
             yield f"the teacher reaches {report['teacher_top1_ratio']:.2%}"
@@ -144,6 +200,11 @@ def _notes(record: StepRecord) -> Iterator[str]:
             yield f"both agree on {report['agreement_ratio']:.2%} of the evaluation samples"
         yield from report["notes"]
         yield from (f"layers compared: {pair}" for pair in report["pairs"])
+
+
+def _notes(record: StepRecord) -> Iterator[str]:
+    """What a step that makes a graph decided, in sentences."""
+    figures, report = record.figures, record.figures.get("report", {})
     if record.kind == "heal":
         yield (
             f"{report['metric']}: {report['before_score']:.4f} before, {report['evaluation_score']:.4f} healed, "
@@ -180,13 +241,29 @@ def _skipped(records: Sequence[StepRecord]) -> Iterator[SkippedItem]:
 
 
 def _curves(records: Sequence[StepRecord]) -> Iterator[Curve]:
+    """The loss of each network, and what each training was judged by."""
     for record in records:
-        history = record.figures.get("report", {}).get("history", ()) if record.kind in _WITH_CURVES else ()
-        if history:
-            epochs = tuple(float(row["epoch"]) for row in history)
-            yield Curve(record.name, "loss", epochs, tuple(row["losses"]["total"] for row in history))
-            metric = record.figures["report"]["metric"]
-            yield Curve(record.name, metric, epochs, tuple(row["validation_score"] for row in history))
+        report = record.figures.get("report", {})
+        if record.kind == "mutual":
+            for name, own in _networks(record).items():
+                yield _loss_curve(name, own)
+            yield _score_curve(record.name, report["together"])
+        elif record.kind in _WITH_CURVES and report["history"]:
+            yield _loss_curve(record.name, report)
+            yield _score_curve(record.name, report)
+
+
+def _loss_curve(name: str, report: Mapping[str, Any]) -> Curve:
+    return Curve(name, "loss", _epochs(report), tuple(row["losses"]["total"] for row in report["history"]))
+
+
+def _score_curve(name: str, report: Mapping[str, Any]) -> Curve:
+    scores = tuple(row["validation_score"] for row in report["history"])
+    return Curve(name, report["metric"], _epochs(report), scores)
+
+
+def _epochs(report: Mapping[str, Any]) -> tuple[float, ...]:
+    return tuple(float(row["epoch"]) for row in report["history"])
 
 
 def _provenance(chain: Chain, records: Sequence[StepRecord], comparisons: Sequence[Any]) -> dict[str, str]:

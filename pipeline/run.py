@@ -12,15 +12,17 @@ from typing import Any
 from ..core import ModelArtifact
 from ..core.errors import RecipeError, StorageError
 from ..core.files import write_atomic
-from .chain import MODEL, WEIGHTS, Chain, Job
+from .chain import MODEL, Chain, Job
 from .crowd import is_first, meet
 from .documents import json_bytes
 from .lock import locked
 from .monitor import Monitor, Silent
+from .names import check_names, step_names
 from .opening import open_model
-from .recipe import CompareStep, DistillStep, Recipe, Step, TrainStep, step_names
+from .recipe import Recipe
 from .report import RunReport
 from .results import build_report, write_report
+from .steps import CompareStep, DistillStep, MutualStep, NetworkStep, Step
 from .workspace import (
     MANIFEST,
     RECIPE,
@@ -80,6 +82,7 @@ def run_recipe(
     base: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
+    command: str = "",
     monitor: Monitor | None = None,
 ) -> RunResult:
     """Run a chain of steps.
@@ -95,6 +98,7 @@ def run_recipe(
         base: The folder that the recipe's paths are relative to; the current one where None.
         resume: Whether to reuse the finished steps of an earlier run.
         force: Whether to forget an earlier run.
+        command: The command line, for the report.
         monitor: Is told how work goes on.
 
     Raises:
@@ -102,13 +106,14 @@ def run_recipe(
         RecipeError: The recipe asks for something that is not there.
         SardonyxError: A step failed; the steps before it stay.
     """
+    check_names(recipe.steps, "recipe", has_model=recipe.model is not None)
     place = Path(folder)
     monitor = monitor or Silent()
     if not is_first():
         meet()
         chain = Chain.start(recipe, Path(base or "."), Silent())
         records = _steps(chain, place, resume=resume)
-        return RunResult(place, None, records, _models(records), build_report(chain, records))
+        return RunResult(place, None, records, _models(records), build_report(chain, records, command))
     prepare_folder(place, resume=resume, force=force)
     with locked(place, monitor):
         if force and not resume:
@@ -118,26 +123,31 @@ def run_recipe(
         meet()
         chain = Chain.start(recipe, Path(base or "."), monitor)
         records = _steps(chain, place, resume=resume)
-        return _finish(chain, place, records)
+        return _finish(chain, place, records, command)
 
 
 def training_part(recipe: Recipe) -> Recipe:
-    """The train and distil steps of a recipe, without the others.
+    """The steps of a recipe that train torch modules, without the others.
 
     Raises:
-        RecipeError: It has no distil step.
+        RecipeError: None of them distils, or one needs what another kind of step makes.
     """
-    steps = tuple(step for step in recipe.steps if isinstance(step, TrainStep))
-    if not any(isinstance(step, DistillStep) for step in steps):
-        raise RecipeError("the recipe has no distill step", remedy='add [[steps]] with kind = "distill"')
+    steps = tuple(step for step in recipe.steps if isinstance(step, NetworkStep))
+    if not any(isinstance(step, DistillStep | MutualStep) for step in steps):
+        raise RecipeError(
+            "the recipe has no distill step, and no mutual one", remedy='add [[steps]] with kind = "distill"'
+        )
+    try:
+        check_names(steps, "without the steps that train nothing", has_model=recipe.model is not None)
+    except RecipeError as error:
+        raise RecipeError(error.cause, remedy="call sardonyx run, which does the other steps too") from error
     return recipe.model_copy(update={"steps": steps})
 
 
 def _steps(chain: Chain, place: Path, *, resume: bool) -> tuple[StepRecord, ...]:
     records: list[StepRecord] = []
     steps = _with_measurement(chain)
-    names = step_names(chain.recipe.model_copy(update={"steps": steps}))
-    for number, (step, name) in enumerate(zip(steps, names, strict=True), start=1):
+    for number, (step, name) in enumerate(zip(steps, step_names(steps), strict=True), start=1):
         title = f"step {number} of {len(steps)}, {name}"
         record = _step(chain, step, name, place, f"{number:02d}-{name}", title, resume=resume)
         chain.take(step, record)
@@ -173,7 +183,7 @@ def _step(
     chain.monitor.note(f"{title}: {found}, done now" if resume else title)
     checkpoints = work / identity[:16]
     if not is_first():
-        return _share(job if isinstance(step, TrainStep) else None, folder, identity, checkpoints)
+        return _share(job if isinstance(step, NetworkStep) else None, folder, identity, checkpoints)
     record = write_step(
         folder, name, step.kind, identity, lambda aside: job.work(aside, checkpoints), time.monotonic
     )
@@ -197,12 +207,12 @@ def _share(job: Job | None, folder: Path, identity: str, checkpoints: Path) -> S
     )
 
 
-def _finish(chain: Chain, place: Path, records: tuple[StepRecord, ...]) -> RunResult:
+def _finish(chain: Chain, place: Path, records: tuple[StepRecord, ...], command: str) -> RunResult:
     models = _models(records)
     last = next((r for r in reversed(records) if MODEL in r.outputs), None)
     final = None if last is None else open_model(last.folder / MODEL).save(place / MODEL, force=True)
-    weights = {r.name: r.outputs[WEIGHTS] for r in records if WEIGHTS in r.outputs}
-    report = write_report(chain, place, records)
+    weights = {name: network.weights_sha256 for name, network in chain.networks.items()}
+    report = write_report(chain, place, records, command)
     manifest = {
         "recipe": chain.recipe.model_dump(),
         "model": None if last is None else {"file": MODEL, "step": last.name, "sha256": last.outputs[MODEL]},

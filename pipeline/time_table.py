@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -35,6 +35,7 @@ def time_table(
     threads: int,
     seed: int,
     monitor: Monitor,
+    form: tuple[str, Callable[[ModelArtifact], ModelArtifact]] | None = None,
 ) -> TimeTable:
     """How long the nodes of a model take at several widths.
 
@@ -50,10 +51,13 @@ def time_table(
         threads: Threads; 0 leaves it to ONNX Runtime.
         seed: Seed of the order.
         monitor: Is told what is kept or found.
+        form: In which form the model is to run, such as ``int8``, and what brings a cut model into it; its nodes keep
+            their names. As it is where None.
 
     Raises:
         ExpectationError: Nothing may be cut.
     """
+    name, formed = form or ("", lambda model: model)
     machine = environment_fingerprint()
     path = cache_path(
         "times",
@@ -62,7 +66,7 @@ def time_table(
         machine=f"{machine.cpu} {machine.cores} {machine.versions.get('onnxruntime')}",
         threads=threads,
         batch=batch,
-        options=f"{options.align} {options.exclude} {options.approximate} {target.channel_multiple} {_LEVELS}",
+        options=f"{options.align} {options.exclude} {options.approximate} {target.channel_multiple} {_LEVELS} {name}",
     )
     kept = read_cached(path)
     if kept is not None:
@@ -74,7 +78,8 @@ def time_table(
             monitor.note("layer times: kept from an earlier run on this machine")
             return table
     models = _cut_models(model, data, options, target, monitor)
-    timed = time_nodes(models, data, batch=batch, threads=threads, seed=seed)
+    as_run = {level: formed(cut) for level, cut in models.items()}
+    timed = time_nodes(as_run, data, batch=batch, threads=threads, seed=seed)
     table = _table_of(models, timed, data)
     try:
         write_cached(path, asdict(table))

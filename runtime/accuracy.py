@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..calib_data.data import CalibrationData
 from ..core import ModelArtifact
 from ..core.errors import DataError, UsageError
-from ..core.tensors import Feed
-from .classification import agreement_columns, pick_scores, top1_columns
-from .custom_metric import evaluate_custom, is_custom
-from .fidelity import cosine_columns, flatten_pair, mean_cosine, pick_floats, sqnr_columns, sqnr_db
-from .intervals import Interval, Matrix, bootstrap, paired_difference, wilson
-from .sessions import Session, open_session
-
-METRICS = ("top1", "cosine", "sqnr", "agreement")
-"""The metrics that have a name; anything else is ``file.py:function``."""
-
-SHARES = frozenset({"top1", "agreement"})
-"""Metrics that count samples: each is right or wrong."""
-
-REFERENCED = frozenset({"cosine", "sqnr", "agreement"})
-"""Metrics against the outputs of a reference model."""
+from ..core.tensors import Array, Feed
+from .custom_metric import CustomFigure, evaluate_custom, is_custom
+from .drop_test import DropTest, compare_figures, compare_shares
+from .intervals import Interval, bootstrap, stack, wilson
+from .metric_table import Batch, Metric, find_metric
+from .multilabel import probabilities_of, threshold_of
+from .outputs import Opener, common_batch, outputs_of
+from .retrieval import shared_labels
 
 
 @dataclass(frozen=True)
@@ -63,14 +57,14 @@ class SampleScores:
 
     Attributes:
         metric: What was measured.
-        columns: One row for each sample; the columns are the metric's own.
+        columns: One row for each sample; the columns are the metric's own, sparse for metrics by class.
         outputs: The model outputs it was taken from.
         provider: The provider the model ran on.
         notes: What has to be said.
     """
 
     metric: str
-    columns: Matrix
+    columns: Any
     outputs: tuple[str, ...]
     provider: str
     notes: tuple[str, ...] = ()
@@ -93,8 +87,8 @@ def evaluate(
 
     Args:
         model: The model.
-        data: The samples, with labels for ``top1``; may be None for a function of the model's path.
-        metric: One of :data:`METRICS`, or ``file.py:function``.
+        data: The samples, with the labels that the metric needs; may be None for a function of the model's path.
+        metric: One of :data:`~sardonyx.runtime.METRICS`, ``topK``, or ``file.py:function``.
         provider: The execution provider to run on.
         threads: Threads inside an operator; 0 leaves it to ONNX Runtime.
         reference: The model to compare with, for ``cosine``, ``sqnr`` and ``agreement``.
@@ -110,7 +104,8 @@ def evaluate(
         ProviderError: The provider is not there or ran nothing.
     """
     if is_custom(metric):
-        return _of_custom(model, data, metric, _Opener(provider, threads, allow_fallback), batch_size)
+        opener = Opener(provider, threads, allow_fallback)
+        return evaluate_function(model, data, metric, opener, batch_size=batch_size, seed=seed)[0]
     scores = score_samples(
         model,
         data,
@@ -143,20 +138,24 @@ def score_samples(
         UsageError: The metric is unknown, or lacks its reference.
         DataError: The samples or labels do not fit.
     """
-    data = _check_request(data, metric, reference)
-    opener = _Opener(provider, threads, allow_fallback)
+    rule = find_metric(metric)
+    data = _check_request(data, rule, reference)
+    opener = Opener(provider, threads, allow_fallback)
     session, bound = opener.open(model), data.for_model(model.inputs)
-    if reference is None or metric not in REFERENCED:
-        rows, names = _score_labels(_outputs(session, bound, batch_size), bound, output)
-    else:
+    probabilities = probabilities_of(model.load()) if rule.by_class else frozenset()
+    if rule.needs == "reference" and reference is not None:
         other = data.for_model(reference.inputs)
-        size = _common_batch(bound, other, batch_size)
-        batches = zip(
-            _outputs(session, bound, size), _outputs(opener.open(reference), other, size), strict=False
+        size = common_batch(bound, other, batch_size)
+        batches = _with_reference(
+            outputs_of(session, bound, size), outputs_of(opener.open(reference), other, size), output
         )
-        rows, names = _score_pairs(metric, batches, output)
-    notes = (*session.notes, *bound.notes)
-    return SampleScores(metric, np.concatenate(rows), names, session.provider, notes)
+    else:
+        batches = _with_labels(outputs_of(session, bound, batch_size), bound, output, probabilities)
+    if rule.whole:
+        batches = iter([_joined(list(batches))])
+    rows, names = zip(*map(rule.score, batches), strict=True)
+    notes = (*session.notes, *bound.notes, *_notes_of(rule, model, bound.labels, names[0][0], probabilities))
+    return SampleScores(metric, stack(rows), names[0], session.provider, notes)
 
 
 def summarize(scores: SampleScores, *, seed: int = 0) -> Accuracy:
@@ -169,15 +168,17 @@ def summarize(scores: SampleScores, *, seed: int = 0) -> Accuracy:
     Raises:
         DataError: The metric is undefined on every sample.
     """
+    rule = find_metric(scores.metric)
     columns, notes = scores.columns, list(scores.notes)
-    if scores.metric in SHARES:
-        interval = wilson(int(columns[:, 0].sum()), len(columns))
+    samples = columns.shape[0]
+    if rule.is_share:
+        interval = wilson(int(columns[:, 0].sum()), samples)
     else:
-        interval = bootstrap(columns, mean_cosine if scores.metric == "cosine" else sqnr_db, seed=seed)
+        interval = bootstrap(columns, rule.statistic, seed=seed)
     if math.isnan(interval.value):
+        where = _UNDEFINED[rule.needs]
         raise DataError(
-            f"{scores.metric} is undefined on every sample: the outputs are zero",
-            remedy="name another output, or use agreement",
+            f"{scores.metric} is undefined on {where}", remedy="name another output, or use another metric"
         )
     if scores.metric == "cosine" and (undefined := int((columns[:, 1] == 0).sum())):
         notes.append(f"undefined on {undefined} samples whose outputs are zero; they are left out")
@@ -188,111 +189,61 @@ def summarize(scores: SampleScores, *, seed: int = 0) -> Accuracy:
         interval.value,
         interval.low,
         interval.high,
-        len(columns),
+        samples,
         interval.method,
         scores.outputs,
         scores.provider,
+        rule.higher_is_better,
         notes=tuple(notes),
     )
 
 
-def accuracy_drop(first: SampleScores, second: SampleScores) -> Interval:
-    """How much of a share is lost from the first to the second, paired by sample.
+def accuracy_drop(first: SampleScores, second: SampleScores, *, seed: int = 0) -> Interval:
+    """How much worse the second is than the first; the interval of :func:`paired_drop`."""
+    return paired_drop(first, second, seed=seed)[0]
+
+
+def paired_drop(first: SampleScores, second: SampleScores, *, seed: int = 0) -> tuple[Interval, DropTest]:
+    """How much worse the second is than the first, paired by sample, and whether that is real.
+
+    Args:
+        first: Scores of one model.
+        second: Scores of another, of the same samples by the same metric.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        What is lost with its interval (negative where the second is better, also of metrics of which less is better),
+        and the test.
 
     Raises:
-        UsageError: The metric is no share, or the samples differ.
+        UsageError: The metrics or the samples differ.
     """
-    if (
-        first.metric not in SHARES
-        or first.metric != second.metric
-        or len(first.columns) != len(second.columns)
-    ):
+    if first.metric != second.metric or first.columns.shape != second.columns.shape:
         raise UsageError(
             f"a paired drop from {first.metric} to {second.metric} is undefined",
-            remedy=f"score the same samples with one of {', '.join(sorted(SHARES))}",
+            remedy="score the same samples of both models by the same metric",
         )
-    count = min(len(first.columns), len(second.columns))
-    return paired_difference(first.columns[:count, 0], second.columns[:count, 0])
+    rule = find_metric(first.metric)
+    if rule.is_share:
+        return compare_shares(first.columns[:, 0], second.columns[:, 0])
+    better = rule.higher_is_better
+    return compare_figures(first.columns, second.columns, rule.statistic, higher_is_better=better, seed=seed)
 
 
-@dataclass(frozen=True)
-class _Opener:
-    """How to open a session."""
+def evaluate_function(
+    model: ModelArtifact,
+    data: CalibrationData | None,
+    metric: str,
+    opener: Opener,
+    *,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> tuple[Accuracy, CustomFigure]:
+    """Measure a model with the user's function; see :func:`evaluate` for the arguments.
 
-    provider: str
-    threads: int
-    allow_fallback: bool
-
-    def open(self, model: ModelArtifact) -> Session:
-        return open_session(model, self.provider, threads=self.threads, allow_fallback=self.allow_fallback)
-
-
-def _check_request(
-    data: CalibrationData | None, metric: str, reference: ModelArtifact | None
-) -> CalibrationData:
-    if metric not in METRICS:
-        raise UsageError(f"unknown metric {metric!r}", remedy=f"use {', '.join(METRICS)} or file.py:function")
-    if metric in REFERENCED and reference is None:
-        raise UsageError(f"{metric} compares with a reference model", remedy="name the model to compare with")
-    if data is None:
-        raise DataError(f"{metric} needs samples", remedy="give data with at least one sample")
-    if metric == "top1" and data.labels is None:
-        raise DataError("top1 needs labels", remedy="add an array 'labels', or use agreement or cosine")
-    return data
-
-
-def _common_batch(first: CalibrationData, second: CalibrationData, wanted: int) -> int:
-    """A batch size that two models both take."""
-    fixed = {d.fixed_batch for d in (first, second) if d.fixed_batch is not None}
-    if len(fixed) > 1:
-        raise DataError(
-            f"one model takes batches of {min(fixed)} only, the other of {max(fixed)}",
-            remedy="export both with the same batch, or with a free one",
-        )
-    return fixed.pop() if fixed else wanted
-
-
-def _outputs(session: Session, data: CalibrationData, batch_size: int) -> Iterator[tuple[int, Feed]]:
-    """Outputs of each batch, with the samples in it; the data are bound to the model."""
-    size = data.batch_size_for(batch_size)
-    for index, feed in enumerate(data.batches(size)):
-        yield min(size, len(data) - index * size), session.run(feed)
-
-
-def _score_labels(
-    batches: Iterator[tuple[int, Feed]], data: CalibrationData, output: str | None
-) -> tuple[list[Matrix], tuple[str, ...]]:
-    labels = data.labels
-    assert labels is not None
-    rows: list[Matrix] = []
-    start, name = 0, output
-    for count, outputs in batches:
-        name = pick_scores(outputs, name)
-        rows.append(top1_columns(outputs[name], labels[start : start + count]))
-        start += count
-    return rows, (name or "",)
-
-
-def _score_pairs(
-    metric: str, batches: Iterable[tuple[tuple[int, Feed], tuple[int, Feed]]], output: str | None
-) -> tuple[list[Matrix], tuple[str, ...]]:
-    rows: list[Matrix] = []
-    names: tuple[str, ...] = ()
-    compare: Callable[[Matrix, Matrix], Matrix] = cosine_columns if metric == "cosine" else sqnr_columns
-    for (count, outputs), (_, reference) in batches:
-        if metric == "agreement":
-            names = (pick_scores(outputs, output),)
-            other = reference[names[0]] if names[0] in reference else reference[pick_scores(reference, None)]
-            rows.append(agreement_columns(outputs[names[0]], other))
-        else:
-            names = names or pick_floats(outputs, output)
-            rows.append(compare(*flatten_pair(outputs, reference, names, count)))
-    return rows, names
-
-
-def _of_custom(
-    model: ModelArtifact, data: CalibrationData | None, metric: str, opener: _Opener, batch_size: int
-) -> Accuracy:
+    Returns:
+        The accuracy, and what a paired comparison with another model can rest on.
+    """
     notes: list[str] = []
     bound = None if data is None else data.for_model(model.inputs)
 
@@ -300,10 +251,96 @@ def _of_custom(
         if bound is None:
             raise DataError(f"{metric} takes (outputs, labels) and needs samples", remedy="give data")
         session = opener.open(model)
-        batches = [outputs for _, outputs in _outputs(session, bound, batch_size)]
+        batches = [outputs for _, outputs in outputs_of(session, bound, batch_size)]
         notes.extend((*session.notes, *bound.notes))
         stacked = {name: np.concatenate([b[name] for b in batches]) for name in session.output_names}
         return stacked, session.provider
 
-    found = evaluate_custom(metric, model, run, None if bound is None else bound.labels)
-    return Accuracy(**vars(found), notes=tuple(notes))
+    found = evaluate_custom(metric, model, run, None if bound is None else bound.labels, seed=seed)
+    accuracy = Accuracy(
+        found.metric,
+        found.value,
+        found.low,
+        found.high,
+        found.n,
+        found.method,
+        found.outputs,
+        found.provider,
+        found.higher_is_better,
+        tuple(notes),
+    )
+    return accuracy, found
+
+
+_UNDEFINED = {
+    "labels": "these labels: they are all alike, or all ignored",
+    "reference": "every sample: the outputs are zero",
+}
+"""What it means that a metric has no value."""
+
+
+def _check_request(
+    data: CalibrationData | None, metric: Metric, reference: ModelArtifact | None
+) -> CalibrationData:
+    if metric.needs == "reference" and reference is None:
+        raise UsageError(
+            f"{metric.name} compares with a reference model", remedy="name the model to compare with"
+        )
+    if data is None:
+        raise DataError(f"{metric.name} needs samples", remedy="give data with at least one sample")
+    if metric.needs == "labels" and data.labels is None:
+        remedy = "add an array 'labels', or use agreement or cosine"
+        raise DataError(f"{metric.name} needs labels", remedy=remedy)
+    return data
+
+
+def _with_labels(
+    batches: Iterator[tuple[int, Feed]],
+    data: CalibrationData,
+    output: str | None,
+    probabilities: frozenset[str],
+) -> Iterator[Batch]:
+    labels = data.labels
+    assert labels is not None
+    start = 0
+    for count, outputs in batches:
+        chosen = labels[start : start + count]
+        yield Batch(outputs, count, output, labels=chosen, probabilities=probabilities)
+        start += count
+
+
+def _with_reference(
+    batches: Iterator[tuple[int, Feed]], others: Iterator[tuple[int, Feed]], output: str | None
+) -> Iterator[Batch]:
+    # Two models that drop trailing samples by their batch size end with the shorter of them.
+    for (count, outputs), (_, reference) in zip(batches, others, strict=False):
+        yield Batch(outputs, count, output, reference=reference)
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    """All samples in one batch; outputs that are not batched on axis 0 are left out."""
+    batched = [n for n in batches[0].outputs if all(b.outputs[n].shape[:1] == (b.samples,) for b in batches)]
+    return Batch(
+        {name: np.concatenate([b.outputs[name] for b in batches]) for name in batched},
+        sum(b.samples for b in batches),
+        batches[0].output,
+        labels=np.concatenate([b.labels for b in batches if b.labels is not None]),
+    )
+
+
+def _notes_of(
+    metric: Metric, model: ModelArtifact, labels: Array | None, output: str, probabilities: frozenset[str]
+) -> Iterator[str]:
+    """What has to be said of how the metric took the labels."""
+    if labels is None or metric.needs != "labels":
+        return
+    if metric.whole and (alone := int((~shared_labels(labels)).sum())):
+        yield f"{alone} samples are left out: no other has their label"
+    shape = next((spec.shape for spec in model.outputs if spec.name == output), None)
+    if metric.by_class and labels.ndim == 2 and shape is not None and len(shape) == 2:
+        kind = (
+            "a probability"
+            if output in probabilities
+            else "no probability, as no Sigmoid or Softmax makes it"
+        )
+        yield f"a class is answered where {output!r} is above {threshold_of(output, probabilities):g}: it is {kind}"

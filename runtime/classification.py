@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.errors import DataError, ModelError
+from ..core.errors import DataError, ModelError, UsageError
 from ..core.tensors import Array, Feed
 from .intervals import Matrix
 
@@ -54,6 +54,41 @@ def top1_columns(scores: Array, labels: Array) -> Matrix:
         DataError: There is not one label for each row, or a label is no class of the model.
     """
     scores = class_scores(scores)
+    labels = _class_labels(scores, labels)
+    right = (scores.argmax(1) == labels) & ~np.isnan(scores).any(1)
+    return np.asarray(right, np.float64)[:, None]
+
+
+def topk_columns(scores: Array, labels: Array, *, count: int) -> Matrix:
+    """Which samples have their label among the highest scores.
+
+    Args:
+        scores: Shape ``(n, classes)``.
+        labels: Whole numbers, shape ``(n,)``.
+        count: How many of the highest; of equal scores, the class with the lower number comes first.
+
+    Returns:
+        1 or 0 for each sample, shape ``(n, 1)``; a sample with NaN among its scores is wrong.
+
+    Raises:
+        DataError: There is not one label for each row, or a label is no class of the model.
+        UsageError: There are no more classes than that.
+    """
+    scores = class_scores(scores)
+    labels = _class_labels(scores, labels)
+    if count >= scores.shape[1]:
+        raise UsageError(
+            f"top{count} of {scores.shape[1]} classes is always right", remedy="count fewer, or use top1"
+        )
+    own = scores[np.arange(len(labels)), labels][:, None]
+    earlier = np.arange(scores.shape[1]) < labels[:, None]
+    before = (scores > own) | ((scores == own) & earlier)
+    right = (before.sum(1) < count) & ~np.isnan(scores).any(1)
+    return np.asarray(right, np.float64)[:, None]
+
+
+def _class_labels(scores: Array, labels: Array) -> Array:
+    """One class of the model for each row of scores, shape ``(n,)``."""
     labels = np.asarray(labels).reshape(len(labels), -1)
     if labels.shape != (len(scores), 1) or labels.dtype.kind not in "iu":
         raise DataError(
@@ -65,8 +100,7 @@ def top1_columns(scores: Array, labels: Array) -> Matrix:
             f"labels run from {labels.min()} to {labels.max()}, the model has {scores.shape[1]} classes",
             remedy="use the labels that the model was trained with",
         )
-    right = (scores.argmax(1) == labels[:, 0]) & ~np.isnan(scores).any(1)
-    return np.asarray(right, np.float64)[:, None]
+    return labels[:, 0]
 
 
 def agreement_columns(scores: Array, reference: Array) -> Matrix:

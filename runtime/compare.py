@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..calib_data.data import CalibrationData
 from ..core import ModelArtifact
 from ..core.errors import ModelError, UsageError
 from ..core.metrics import measure_graph
-from .accuracy import (
-    REFERENCED,
-    SHARES,
-    Accuracy,
-    SampleScores,
-    accuracy_drop,
-    evaluate,
-    score_samples,
-    summarize,
-)
-from .custom_metric import is_custom
+from .accuracy import Accuracy, SampleScores, evaluate_function, paired_drop, score_samples, summarize
+from .changed import ChangedAnswers, answers_of, changed_answers
+from .custom_metric import CustomFigure, custom_drop, is_custom
+from .drift import Drift, DriftOptions, measure_drift
+from .drop_test import DropTest
 from .environment import Environment, environment_fingerprint
 from .intervals import Interval
-from .latency import LatencyOptions, LatencyRow, LatencySkip, measure_latency
+from .latency import measure_latency
+from .latency_rows import LatencyOptions, LatencyRow, LatencySkip
+from .metric_table import find_metric
+from .outputs import Opener
 
 Progress = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
@@ -40,11 +38,13 @@ class CompareRow:
         macs: Multiply-accumulates of one sample; None where a shape is unknown.
         nodes: Its nodes.
         accuracy: The metric that was asked for.
-        drop: What is lost against the first model, paired by sample; None for the first model and for
-            metrics that do not count samples.
+        drop: What is lost against the first model, paired by sample; negative where it is better than the first,
+            of metrics of which less is better too. None for the first model, for metrics that compare with it anyway,
+            and for a function that cannot be paired.
         agreement: How far it agrees with the first model: the same answers, or where outputs are no scores of
             classes, the cosine; None for the first model.
         latency: One row for each batch size.
+        drop_test: Whether the drop is real; None where there is no drop.
     """
 
     model: str
@@ -57,6 +57,7 @@ class CompareRow:
     drop: Interval | None
     agreement: Accuracy | None
     latency: tuple[LatencyRow, ...]
+    drop_test: DropTest | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class CompareReport:
         latency_options: How latency was measured; None where it was not.
         skipped: Latencies that were not measured, and why.
         environment: What it was measured on.
+        drift: Where each other model drifts from the first; empty unless asked for.
+        changed: Samples that each other model answers differently; empty unless asked for.
     """
 
     metric: str
@@ -82,6 +85,8 @@ class CompareReport:
     latency_options: LatencyOptions | None
     skipped: tuple[LatencySkip, ...]
     environment: Environment
+    drift: tuple[Drift, ...] = ()
+    changed: tuple[ChangedAnswers, ...] = ()
 
     def row(self, model: str) -> CompareRow:
         """The row of a model.
@@ -103,17 +108,21 @@ def compare(
     *,
     latency: bool = True,
     output: str | None = None,
+    drift: DriftOptions | None = None,
+    changed: int = 0,
     progress: Progress | None = None,
 ) -> CompareReport:
     """Measure models on the same samples, provider and threads.
 
     Args:
         models: Models by name, the first being what the others are compared with.
-        data: The samples, with labels for ``top1``.
-        metric: One of :data:`~sardonyx.runtime.METRICS`, or ``file.py:function``.
+        data: The samples, with the labels that the metric needs.
+        metric: One of :data:`~sardonyx.runtime.METRICS`, ``topK``, or ``file.py:function``.
         options: How latency is measured; its provider and threads hold for accuracy too.
         latency: Whether to measure latency.
         output: The output that the metric uses; the metric's own choice where None.
+        drift: How drift from the first model is measured; None where it is not.
+        changed: How many samples to list that a model answers differently from the first; 0 for none.
         progress: Told the models and rounds done.
 
     Raises:
@@ -128,7 +137,7 @@ def compare(
     figures = {name: measured.figures(name) for name in models}
     timed = measure_latency(models, data, options, progress=progress) if latency else None
     rows = [
-        _row(name, model, *figures[name], tuple(r for r in timed.rows if r.model == name) if timed else ())
+        _row(name, model, figures[name], tuple(r for r in timed.rows if r.model == name) if timed else ())
         for name, model in models.items()
     ]
     return CompareReport(
@@ -140,11 +149,22 @@ def compare(
         latency_options=options if latency else None,
         skipped=timed.skipped if timed else (),
         environment=environment_fingerprint(),
+        drift=measured.drift(drift) if drift else (),
+        changed=measured.changed(changed) if changed else (),
     )
 
 
+class _Figures(NamedTuple):
+    """What is measured of one model's outputs."""
+
+    accuracy: Accuracy
+    drop: Interval | None
+    drop_test: DropTest | None
+    agreement: Accuracy | None
+
+
 class _Measurement:
-    """Accuracy, drop and agreement of each model; the first model's scores are kept for the pairing."""
+    """Accuracy, drop and agreement of each model; what the first one gave is kept for the pairing."""
 
     def __init__(
         self,
@@ -156,29 +176,60 @@ class _Measurement:
     ) -> None:
         self.models, self.data, self.metric, self.options, self.output = models, data, metric, options, output
         self.first = next(iter(models))
+        self.opener = Opener(options.provider, options.threads, options.allow_fallback)
         self._first_scores: SampleScores | None = None
+        self._first_figure: CustomFigure | None = None
 
-    def figures(self, name: str) -> tuple[Accuracy, Interval | None, Accuracy | None]:
+    def figures(self, name: str) -> _Figures:
         """Accuracy, drop and agreement of one model."""
         agreement = None if name == self.first else self._agreement(name)
-        if is_custom(self.metric):
-            o = self.options
-            accuracy = evaluate(
-                self.models[name],
-                self.data,
-                self.metric,
-                provider=o.provider,
-                threads=o.threads,
-                allow_fallback=o.allow_fallback,
-                seed=o.seed,
-            )
-            return accuracy, None, agreement
+        accuracy, paired = self._custom(name) if is_custom(self.metric) else self._named(name)
+        drop, test = paired or (None, None)
+        return _Figures(accuracy, drop, test, agreement)
+
+    def _custom(self, name: str) -> tuple[Accuracy, tuple[Interval, DropTest] | None]:
+        seed = self.options.seed
+        accuracy, figure = evaluate_function(
+            self.models[name], self.data, self.metric, self.opener, seed=seed
+        )
+        if self._first_figure is None:
+            self._first_figure = figure
+            return accuracy, None
+        return accuracy, custom_drop(self._first_figure, figure, seed=seed)
+
+    def _named(self, name: str) -> tuple[Accuracy, tuple[Interval, DropTest] | None]:
         scores = self._scores(name, self.metric, self.output)
+        accuracy = summarize(scores, seed=self.options.seed)
         if self._first_scores is None:
             self._first_scores = scores
-        paired = name != self.first and self.metric in SHARES and self.metric not in REFERENCED
-        drop = accuracy_drop(self._first_scores, scores) if paired else None
-        return summarize(scores, seed=self.options.seed), drop, agreement
+            return accuracy, None
+        if find_metric(self.metric).needs == "reference":
+            return accuracy, None
+        return accuracy, paired_drop(self._first_scores, scores, seed=self.options.seed)
+
+    def drift(self, options: DriftOptions) -> tuple[Drift, ...]:
+        """Where each other model drifts from the first."""
+        first = self.models[self.first]
+        return tuple(
+            measure_drift(first, model, self.data, options, opener=self.opener, name=name)
+            for name, model in self.models.items()
+            if name != self.first
+        )
+
+    def changed(self, limit: int) -> tuple[ChangedAnswers, ...]:
+        """Samples that each other model answers differently from the first."""
+        before = answers_of(self.models[self.first], self.data, self.opener, output=self.output)
+        return tuple(
+            changed_answers(
+                before,
+                answers_of(model, self.data, self.opener, output=self.output),
+                name=name,
+                labels=self.data.labels,
+                limit=limit,
+            )
+            for name, model in self.models.items()
+            if name != self.first
+        )
 
     def _agreement(self, name: str) -> Accuracy:
         """The same answers as the first model, or the cosine where outputs are no scores of classes."""
@@ -196,19 +247,12 @@ class _Measurement:
             provider=self.options.provider,
             threads=self.options.threads,
             allow_fallback=self.options.allow_fallback,
-            reference=self.models[self.first] if metric in REFERENCED else None,
+            reference=self.models[self.first] if find_metric(metric).needs == "reference" else None,
             output=output,
         )
 
 
-def _row(
-    name: str,
-    model: ModelArtifact,
-    accuracy: Accuracy,
-    drop: Interval | None,
-    agreement: Accuracy | None,
-    latency: tuple[LatencyRow, ...],
-) -> CompareRow:
+def _row(name: str, model: ModelArtifact, figures: _Figures, latency: tuple[LatencyRow, ...]) -> CompareRow:
     size = measure_graph(model.load())
     return CompareRow(
         model=name,
@@ -217,10 +261,11 @@ def _row(
         params=size.params,
         macs=size.macs,
         nodes=size.nodes,
-        accuracy=accuracy,
-        drop=drop,
-        agreement=agreement,
+        accuracy=figures.accuracy,
+        drop=figures.drop,
+        agreement=figures.agreement,
         latency=latency,
+        drop_test=figures.drop_test,
     )
 
 

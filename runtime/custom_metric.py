@@ -1,4 +1,8 @@
-"""Metrics that the user writes: ``file.py:function`` of a model's path, or of outputs and labels."""
+"""Metrics that the user writes: ``file.py:function`` of a model's path, or of outputs and labels.
+
+A function of outputs and labels may return one number, and is then called again without each of some groups of samples
+for an interval; or a number for each sample, whose mean is the figure.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +21,13 @@ import numpy as np
 from ..core import ModelArtifact
 from ..core.errors import DataError, UsageError
 from ..core.tensors import Array, Feed
-from .intervals import jackknife
+from .drop_test import DropTest, compare_figures, compare_jackknifed
+from .intervals import Interval, Matrix, bootstrap, jackknife, mean_of
 
 _GROUPS = 20
 """Groups of the jackknife, which is how often a function of outputs and labels is called again."""
+
+_ENDS = ("low", "high")
 
 _NO_INTERVAL = "no interval: the function returned one number"
 
@@ -39,6 +46,8 @@ class CustomFigure:
         outputs: The model outputs it was handed.
         provider: The provider the model ran on; empty where the function ran it.
         higher_is_better: Whether more is better.
+        columns: The number of each sample and 1, shape ``(n, 2)``; None where the function gives one number for all.
+        without: The figure with each group of samples left out in turn; None where it was not asked.
     """
 
     metric: str
@@ -50,6 +59,8 @@ class CustomFigure:
     outputs: tuple[str, ...] = ()
     provider: str = ""
     higher_is_better: bool = True
+    columns: Matrix | None = None
+    without: Matrix | None = None
 
 
 def is_custom(metric: str) -> bool:
@@ -58,7 +69,12 @@ def is_custom(metric: str) -> bool:
 
 
 def evaluate_custom(
-    metric: str, model: ModelArtifact, run: Callable[[], tuple[Feed, str]], labels: Array | None
+    metric: str,
+    model: ModelArtifact,
+    run: Callable[[], tuple[Feed, str]],
+    labels: Array | None,
+    *,
+    seed: int = 0,
 ) -> CustomFigure:
     """Call a user's metric: with one parameter it gets the model's path, with two outputs and labels.
 
@@ -67,6 +83,7 @@ def evaluate_custom(
         model: The model; written to a temporary file where it is only in memory.
         run: Gives all outputs, stacked on axis 0, and the provider they were computed on.
         labels: Labels of the samples, or None.
+        seed: Seed of the bootstrap.
 
     Raises:
         UsageError: The file or function is not there, or takes another number of parameters.
@@ -78,7 +95,7 @@ def evaluate_custom(
         with model_path(model) as path:
             return _figure(_call(metric, function, str(path)), name)
     outputs, provider = run()
-    return _of_outputs(metric, function, outputs, labels, provider)
+    return _of_outputs(metric, function, outputs, labels, provider, seed)
 
 
 def load_function(text: str) -> Callable[..., Any]:
@@ -147,10 +164,34 @@ def _call(metric: str, function: Callable[..., Any], *arguments: object) -> Any:
         ) from error
 
 
+def custom_drop(
+    first: CustomFigure, second: CustomFigure, *, seed: int = 0
+) -> tuple[Interval, DropTest] | None:
+    """What a second model loses of a user's metric, and whether that is real.
+
+    Args:
+        first: The first model's figure.
+        second: The second's, on the same samples.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        None where the figures rest on nothing that could be paired.
+    """
+    better = first.higher_is_better
+    if (first.n, first.metric, better) != (second.n, second.metric, second.higher_is_better):
+        return None
+    if first.columns is not None and second.columns is not None:
+        return compare_figures(first.columns, second.columns, mean_of, higher_is_better=better, seed=seed)
+    if first.without is not None and second.without is not None:
+        values = (first.value, second.value)
+        return compare_jackknifed(values, first.without, second.without, higher_is_better=better)
+    return None
+
+
 def _of_outputs(
-    metric: str, function: Callable[..., Any], outputs: Feed, labels: Array | None, provider: str
+    metric: str, function: Callable[..., Any], outputs: Feed, labels: Array | None, provider: str, seed: int
 ) -> CustomFigure:
-    """Call on all samples, then on all but each of some groups for the interval."""
+    """Call on all samples; where one number comes back, on all but each of some groups too, for the interval."""
     count = len(next(iter(outputs.values())))
     everything = np.arange(count)
 
@@ -158,24 +199,39 @@ def _of_outputs(
         chosen = None if labels is None else labels[rows]
         return _call(metric, function, {n: a[rows] for n, a in outputs.items()}, chosen)
 
-    figure = _figure(on(everything), metric.rpartition(":")[2])
-    low, high, method = figure.low, figure.high, figure.method
-    groups = min(_GROUPS, count)
-    if low is None and groups > 1 and all(len(a) == count for a in outputs.values()):
-        without = [_number(on(everything[everything % groups != g]), metric) for g in range(groups)]
-        interval = jackknife(figure.value, np.array(without))
-        low, high, method = interval.low, interval.high, interval.method
-    return CustomFigure(
-        figure.metric,
-        figure.value,
-        low,
-        high,
-        count,
-        method,
-        tuple(outputs),
-        provider,
-        figure.higher_is_better,
-    )
+    name = metric.rpartition(":")[2]
+    result = on(everything)
+    scores = _sample_scores(result, name, count)
+    if scores is not None:
+        figure = _of_samples(result, scores, name, seed)
+    else:
+        figure = _figure(result, name)
+        groups = min(_GROUPS, count)
+        if figure.low is None and groups > 1 and all(len(a) == count for a in outputs.values()):
+            parts = (on(everything[everything % groups != group]) for group in range(groups))
+            without = np.array([_number(part, metric) for part in parts])
+            found = jackknife(figure.value, without)
+            figure = replace(figure, low=found.low, high=found.high, method=found.method, without=without)
+    return replace(figure, n=count, outputs=tuple(outputs), provider=provider)
+
+
+def _sample_scores(result: Any, name: str, count: int) -> Matrix | None:
+    """One number for each sample, shape ``(n,)``, where that is what came back."""
+    found = result.get("value") if isinstance(result, Mapping) else result
+    if not isinstance(found, np.ndarray) or found.shape != (count,) or count < 2:
+        return None
+    if found.dtype.kind not in "iufb" or not np.isfinite(found).all():
+        raise DataError(f"{name} returned numbers that are not finite", remedy="return finite numbers")
+    return found.astype(np.float64)
+
+
+def _of_samples(result: Any, scores: Matrix, name: str, seed: int) -> CustomFigure:
+    """The mean of the samples' numbers; a mapping says the rest, as with one number."""
+    columns = np.stack([scores, np.ones(len(scores))], axis=1)
+    found = bootstrap(columns, mean_of, seed=seed)
+    rest = {k: v for k, v in result.items() if k not in _ENDS} if isinstance(result, Mapping) else {}
+    figure = _figure({**rest, "value": found.value}, name)
+    return replace(figure, low=found.low, high=found.high, method=found.method, columns=columns)
 
 
 def _figure(result: Any, name: str) -> CustomFigure:
@@ -183,7 +239,7 @@ def _figure(result: Any, name: str) -> CustomFigure:
     value = _number(result, name)
     if not isinstance(result, Mapping):
         return CustomFigure(name, value, None, None, 0, _NO_INTERVAL)
-    has_interval = "low" in result and "high" in result
+    has_interval = all(end in result for end in _ENDS)
     return CustomFigure(
         metric=str(result.get("metric", name)),
         value=value,

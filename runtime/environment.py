@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..core.targets import cpu_flags
+from .machine_state import MachineState, allowed_cores, machine_state
 from .providers import current_offer
 
 _FLAGS = (
@@ -63,6 +64,7 @@ class Environment:
         versions: Versions of the packages concerned that are installed.
         providers: Execution providers of the installed ONNX Runtime.
         thread_variables: Environment variables that set thread counts, where set.
+        state: The clock, who sets it, and the load, when this was asked.
     """
 
     cpu: str
@@ -74,6 +76,7 @@ class Environment:
     versions: Mapping[str, str]
     providers: tuple[str, ...]
     thread_variables: Mapping[str, str]
+    state: MachineState
 
 
 def environment_fingerprint() -> Environment:
@@ -86,7 +89,7 @@ def environment_fingerprint() -> Environment:
     flags = cpu_flags()
     return Environment(
         cpu=_cpu_name(),
-        cores=_cores(),
+        cores=len(allowed_cores()),
         flags=tuple(f for f in _FLAGS if f in flags),
         system=f"{platform.system()} {platform.release()}",
         machine=platform.machine(),
@@ -94,6 +97,7 @@ def environment_fingerprint() -> Environment:
         versions=_versions(),
         providers=(*offer.built_in, *offer.plugins),
         thread_variables={name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
+        state=machine_state(),
     )
 
 
@@ -104,12 +108,6 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _versions() -> dict[str, str]:

@@ -50,12 +50,6 @@ def sqnr_columns(value: Matrix, reference: Matrix) -> Matrix:
     return np.stack([(reference**2).sum(1), ((value - reference) ** 2).sum(1)], axis=1)
 
 
-def mean_cosine(sums: Matrix) -> Matrix:
-    """Mean over the samples where it is defined; NaN where there are none."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(sums[:, 0] / sums[:, 1])
-
-
 def sqnr_db(sums: Matrix) -> Matrix:
     """``10 log10(signal / noise)`` in dB; infinite where nothing differs."""
     with np.errstate(invalid="ignore", divide="ignore"):

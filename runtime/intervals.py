@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ CONFIDENCE = 0.95
 
 RESAMPLES = 2000
 """Bootstrap resamples."""
+
+_TOGETHER = 100
+"""Resamples whose sums are held at once."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +52,52 @@ def wilson(successes: int, trials: int) -> Interval:
     return Interval(successes / trials, float(bounds.low), float(bounds.high), "Wilson 95 %")
 
 
-def bootstrap(columns: Matrix, statistic: Callable[[Matrix], Matrix], *, seed: int = 0) -> Interval:
+def bootstrap(columns: Any, statistic: Callable[[Matrix], Matrix], *, seed: int = 0) -> Interval:
     """The percentile bootstrap interval of a function of column sums (B. Efron, 1979).
 
     Args:
-        columns: One row for each sample, shape ``(samples, columns)``.
+        columns: One row for each sample, shape ``(samples, columns)``; may be sparse.
         statistic: From sums over samples, shape ``(resamples, columns)``, to one number for each row.
         seed: Seed of the resampling.
     """
-    value = float(statistic(columns.sum(0, keepdims=True))[0])
-    values = statistic(_resampled_sums(columns, seed))
-    low, high = _percentiles(values)
+    value = figure_of(columns, statistic)
+    low, high = percentiles(resample(columns, statistic, seed=seed))
     return Interval(value, low, high, f"bootstrap 95 %, {RESAMPLES} resamples")
+
+
+def mean_of(sums: Matrix) -> Matrix:
+    """The sum of the first column over that of the second; NaN where that is zero."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(sums[:, 0] / sums[:, 1])
+
+
+def stack(rows: Sequence[Any]) -> Any:
+    """Columns of several batches under each other; sparse where they are."""
+    if isinstance(rows[0], np.ndarray):
+        return np.concatenate(rows)
+    from scipy.sparse import vstack
+
+    return vstack(rows, format="csr")
+
+
+def figure_of(columns: Any, statistic: Callable[[Matrix], Matrix]) -> float:
+    """The figure of all samples; see :func:`bootstrap` for the arguments."""
+    return float(statistic(np.asarray(columns.sum(0)).reshape(1, -1))[0])
+
+
+def resample(columns: Any, statistic: Callable[[Matrix], Matrix], *, seed: int = 0) -> Matrix:
+    """The figures of samples drawn with replacement, shape ``(RESAMPLES,)``.
+
+    The draws depend on the number of samples and the seed alone: two models on the same samples are drawn alike.
+    """
+    random = np.random.default_rng(seed)
+    count = columns.shape[0]
+    values = np.empty(RESAMPLES)
+    for start in range(0, RESAMPLES, _TOGETHER):
+        draws = (random.integers(0, count, count) for _ in range(min(_TOGETHER, RESAMPLES - start)))
+        sums = np.stack([np.bincount(draw, minlength=count) @ columns for draw in draws])
+        values[start : start + len(sums)] = statistic(sums)
+    return values
 
 
 def median_interval(values: Matrix, *, seed: int = 0) -> Interval:
@@ -71,7 +108,7 @@ def median_interval(values: Matrix, *, seed: int = 0) -> Interval:
         seed: Seed of the resampling.
     """
     chosen = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = _percentiles(np.median(values[chosen], axis=1))
+    low, high = percentiles(np.median(values[chosen], axis=1))
     return Interval(float(np.median(values)), low, high, f"bootstrap 95 %, {RESAMPLES} resamples")
 
 
@@ -115,7 +152,7 @@ def jackknife(value: float, without: Matrix) -> Interval:
     return Interval(value, value - reach, value + reach, f"jackknife 95 %, {groups} groups")
 
 
-def _percentiles(values: Matrix) -> tuple[float, float]:
+def percentiles(values: Matrix) -> tuple[float, float]:
     """The middle 95 % of the values that are defined; infinite values are kept as they are."""
     kept = np.sort(values[~np.isnan(values)])
     if not kept.size:
@@ -123,13 +160,3 @@ def _percentiles(values: Matrix) -> tuple[float, float]:
     edge = (1 - CONFIDENCE) / 2
     last = len(kept) - 1
     return float(kept[math.floor(edge * last)]), float(kept[math.ceil((1 - edge) * last)])
-
-
-def _resampled_sums(columns: Matrix, seed: int) -> Matrix:
-    """Sums over samples drawn with replacement, shape ``(resamples, columns)``."""
-    random = np.random.default_rng(seed)
-    count = len(columns)
-    sums = np.empty((RESAMPLES, columns.shape[1]))
-    for index in range(RESAMPLES):
-        sums[index] = np.bincount(random.integers(0, count, count), minlength=count) @ columns
-    return sums

@@ -10,9 +10,10 @@ import onnx_ir as ir
 
 from ..calib_data.data import CalibrationData
 from ..core import ModelArtifact
+from ..core.errors import ModelError, ProviderError
 from ..core.metrics import MACS_RULES
 from .feeds import feed_of
-from .optimized import OptimizedNode, optimized_nodes, source_names
+from .optimized import source_names
 from .placement import NodeTime
 from .sessions import open_session
 
@@ -66,25 +67,41 @@ def time_nodes(
     return {name: _by_node(model, sessions[name].node_times, provider) for name, model in models.items()}
 
 
-def _by_node(model: ModelArtifact, times: tuple[NodeTime, ...], provider: str) -> dict[str, float]:
-    optimized = {node.node: node for node in optimized_nodes(model, provider)}
-    sources = source_names(model, provider)
-    graph = model.load().graph
-    nodes = {node.name: node for node in graph if node.name}
+def layers_of(model: ModelArtifact, kernels: Mapping[str, str], provider: str = "cpu") -> dict[str, str]:
+    """Which node of a model each kernel of its optimised graph counts as.
+
+    What was fused into a layer counts as that layer. Where the provider compiles nodes, so that the optimised graph
+    cannot be read back, a kernel counts as the node of its own name.
+
+    Args:
+        model: The model.
+        kernels: Operators by the names of nodes of the optimised graph.
+        provider: The provider it is optimised for.
+
+    Returns:
+        Names of the model's nodes by those of kernels; :data:`REST` for what stands for no node.
+    """
+    nodes = {node.name: node for node in model.load().graph if node.name}
+    try:
+        sources = source_names(model, provider)
+    except (ModelError, ProviderError):
+        sources = {name: name for name in kernels}
     taken = {nodes[s] for s in sources.values() if s in nodes}
+    found: dict[str, str] = {}
+    for kernel, op_type in kernels.items():
+        source = nodes.get(sources.get(kernel, ""))
+        if source is not None and op_type.removeprefix("Fused") in MACS_RULES:
+            source = _layer_within(source, taken)
+        found[kernel] = REST if source is None else source.name or REST
+    return found
+
+
+def _by_node(model: ModelArtifact, times: tuple[NodeTime, ...], provider: str) -> dict[str, float]:
+    layers = layers_of(model, {time.node: time.op_type for time in times}, provider)
     found: dict[str, float] = defaultdict(float)
     for time in times:
-        source = nodes.get(sources.get(time.node, ""))
-        if source is None:
-            found[REST] += time.median_us / 1000
-            continue
-        layer = _layer_within(source, taken) if _has_weights(optimized.get(time.node)) else source
-        found[layer.name or REST] += time.median_us / 1000
+        found[layers[time.node]] += time.median_us / 1000
     return dict(found)
-
-
-def _has_weights(node: OptimizedNode | None) -> bool:
-    return node is not None and node.op_type.removeprefix("Fused") in MACS_RULES
 
 
 def _layer_within(last: ir.Node, taken: set[ir.Node]) -> ir.Node:

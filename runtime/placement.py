@@ -44,15 +44,18 @@ class ProviderShare:
 
     Attributes:
         provider: Its name.
-        nodes: How many nodes it ran.
+        nodes: How many nodes it ran: as they were when ONNX Runtime divided them among providers, where it tells,
+            so that a subgraph compiled into one kernel counts in full; kernels where it does not.
         node_ratio: Their share of all nodes.
         time_ratio: Their share of all kernel time.
+        kernels: How many kernels it ran; fusion makes them fewer than the nodes.
     """
 
     provider: str
     nodes: int
     node_ratio: float
     time_ratio: float
+    kernels: int
 
 
 @dataclass(frozen=True)
@@ -97,23 +100,38 @@ def parse_profile(events: Sequence[Mapping[str, Any]]) -> tuple[NodeTime, ...]:
     )
 
 
-def place(requested: str, nodes: Sequence[NodeTime]) -> Placement:
+def place(
+    requested: str, kernels: Sequence[NodeTime], assigned: Mapping[str, int] | None = None
+) -> Placement:
     """Sum up what each provider ran.
 
     Args:
         requested: The provider asked for.
-        nodes: What ran.
+        kernels: What ran.
+        assigned: How many nodes of the graph ONNX Runtime gave to each provider, where it tells.
     """
-    total_us = sum(n.time_us for n in nodes)
-    names = sorted({n.provider for n in nodes}, key=lambda name: (name != requested, name))
-    shares = []
-    for name in names:
-        mine = [n for n in nodes if n.provider == name]
-        time_us = sum(n.time_us for n in mine)
-        time_ratio = time_us / total_us if total_us else len(mine) / len(nodes)
-        shares.append(ProviderShare(name, len(mine), len(mine) / len(nodes), time_ratio))
-    elsewhere = sorted((n for n in nodes if n.provider != requested), key=lambda n: -n.time_us)
+    total_us = sum(_weight_us(k) for k in kernels)
+    names = sorted({k.provider for k in kernels}, key=lambda name: (name != requested, name))
+    ran = {name: [k for k in kernels if k.provider == name] for name in names}
+    nodes = {name: (assigned or {}).get(name) or len(ran[name]) for name in names}
+    all_nodes = sum(nodes.values())
+    shares = [
+        ProviderShare(
+            provider=name,
+            nodes=nodes[name],
+            node_ratio=nodes[name] / all_nodes,
+            time_ratio=sum(map(_weight_us, ran[name])) / total_us if total_us else nodes[name] / all_nodes,
+            kernels=len(ran[name]),
+        )
+        for name in names
+    ]
+    elsewhere = sorted((k for k in kernels if k.provider != requested), key=lambda k: -k.time_us)
     return Placement(requested, tuple(shares), tuple(elsewhere))
+
+
+def _weight_us(kernel: NodeTime) -> float:
+    """What a kernel takes in all of its runs, the first and slow one counting as any other."""
+    return kernel.median_us * kernel.runs
 
 
 def check_placement(choice: Choice, placement: Placement, *, allow_fallback: bool = False) -> str | None:

@@ -6,8 +6,9 @@ not there is an error; everything that decides so is a pure function of what the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import ProviderError, UsageError
@@ -45,6 +46,9 @@ _DRIVER: dict[str, str] = {
         'pip install "onnxruntime-gpu[cuda,cudnn]" tensorrt'
     ),
     "ROCMExecutionProvider": "check the driver with rocminfo, and that the ROCm libraries match onnxruntime-rocm",
+    "OpenVINOExecutionProvider": "set the option device_type (CPU, GPU or NPU) to a device that is here",
+    "QNNExecutionProvider": "set the option backend_path to the backend's library: libQnnHtp.so, libQnnCpu.so",
+    "WebGpuExecutionProvider": "check with vulkaninfo that there is a GPU and its Vulkan driver",
 }
 """What to check where the build holds a provider that does not start."""
 
@@ -72,11 +76,13 @@ class Choice:
         name: Its full name.
         is_plugin: Whether it came from a plug-in library.
         note: What to say where the CPU stands in for what was asked for.
+        asked: What was asked for, where the CPU stands in for it.
     """
 
     name: str
     is_plugin: bool = False
     note: str | None = None
+    asked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,9 +113,95 @@ def current_offer() -> Offer:
         MissingExtraError: ONNX Runtime is not installed.
     """
     ort = load_onnxruntime()
-    built_in = tuple(ort.get_available_providers())
-    plugins = tuple(dict.fromkeys(d.ep_name for d in _devices(ort) if d.ep_name not in built_in))
-    return Offer(tuple(ort.get_all_providers()), built_in, plugins)
+    available = tuple(ort.get_available_providers())
+    brought = [name for library in _LOADED.values() for name in library.providers]
+    # newer releases count plug-ins among the available ones too
+    plugins = dict.fromkeys((*brought, *(d.ep_name for d in _devices(ort) if d.ep_name not in available)))
+    built_in = tuple(name for name in available if name not in plugins)
+    return Offer(tuple(ort.get_all_providers()), built_in, tuple(plugins))
+
+
+@dataclass(frozen=True)
+class Library:
+    """A plug-in library that was loaded.
+
+    Attributes:
+        path: Its file.
+        providers: Full names of the providers that it brought to a device of this machine.
+    """
+
+    path: str
+    providers: tuple[str, ...]
+
+
+_LOADED: dict[str, Library] = {}
+"""What this process has loaded, by the names given: ONNX Runtime does not say where a provider came from."""
+
+
+def register_library(name: str, path: str | Path) -> tuple[str, ...]:
+    """Load a plug-in library of execution providers, which can then be asked for by name.
+
+    A library that is loaded already under this name is left as it is.
+
+    Args:
+        name: A name for the library; its makers may say which.
+        path: The library's file: ``.so``, ``.dylib`` or ``.dll``.
+
+    Returns:
+        The full names of the providers that it brings to a device of this machine.
+
+    Raises:
+        UsageError: The name is empty, or stands for another library.
+        ProviderError: The file is not there, is no such library, or has no device here.
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    return _register(load_onnxruntime(), name, Path(path), _LOADED)
+
+
+def loaded_libraries() -> dict[str, str]:
+    """The plug-in libraries that this process has loaded: paths by the names given to them."""
+    return {name: library.path for name, library in _LOADED.items()}
+
+
+def _register(ort: Any, name: str, path: Path, loaded: dict[str, Library]) -> tuple[str, ...]:
+    where = str(path.absolute())
+    if not name:
+        raise UsageError(f"the plug-in library {path} has no name", remedy="give it one: NAME=PATH")
+    if name not in loaded:
+        loaded[name] = Library(where, _load(ort, name, path))
+    if loaded[name].path != where:
+        raise UsageError(
+            f"the name {name!r} stands for the plug-in library {loaded[name].path}",
+            remedy="give the other one its own name",
+        )
+    return loaded[name].providers
+
+
+def _load(ort: Any, name: str, path: Path) -> tuple[str, ...]:
+    """Load one library, and take it out again where no device comes with it."""
+    if not hasattr(ort, "register_execution_provider_library"):
+        raise ProviderError(
+            f"onnxruntime {ort.__version__} loads no plug-in libraries",
+            remedy='run: pip install -U "onnxruntime>=1.23"',
+        )
+    if not path.is_file():
+        raise ProviderError(f"the plug-in library {path} is not there", remedy="check the path after NAME=")
+    before = len(_devices(ort))
+    try:
+        ort.register_execution_provider_library(name, str(path.absolute()))
+    except Exception as error:  # ONNX Runtime's own errors share no base class
+        raise ProviderError(
+            f"the plug-in library {path} cannot be loaded: {error}",
+            remedy="check that it is a library of execution providers for this system, and what it needs itself",
+        ) from error
+    brought = tuple(dict.fromkeys(d.ep_name for d in _devices(ort)[before:]))
+    if not brought:
+        ort.unregister_execution_provider_library(name)
+        raise ProviderError(
+            f"the plug-in library {path} was loaded, and finds no device of its own on this machine",
+            remedy="check the device and its driver",
+        )
+    return brought
 
 
 def list_providers() -> tuple[ProviderStatus, ...]:
@@ -180,12 +272,16 @@ def choose_provider(text: str, offer: Offer, *, allow_fallback: bool = False) ->
         return Choice(name, is_plugin=True)
     cause = f"{name} was asked for, and the installed ONNX Runtime does not have it"
     if allow_fallback:
-        return Choice(CPU, note=f"{cause}: everything ran on {CPU}")
+        return Choice(CPU, note=f"{cause}: everything ran on {CPU}", asked=name)
     raise ProviderError(cause, remedy=install_remedy(name))
 
 
 def check_started(
-    choice: Choice, session_providers: Sequence[str], *, allow_fallback: bool = False
+    choice: Choice,
+    session_providers: Sequence[str],
+    *,
+    allow_fallback: bool = False,
+    find_reason: Callable[[], str | None] = lambda: None,
 ) -> str | None:
     """Check that a session holds the provider it was made for.
 
@@ -193,6 +289,7 @@ def check_started(
         choice: What the session was asked for.
         session_providers: What ``session.get_providers()`` says.
         allow_fallback: Whether its absence is a note instead of an error.
+        find_reason: Looks for the reason of an error, which may take a while.
 
     Returns:
         A note where it is absent and that is allowed, else None.
@@ -206,7 +303,8 @@ def check_started(
     cause = f"{choice.name} was asked for, and ONNX Runtime could not start it and took {got}"
     if allow_fallback:
         return cause
-    raise ProviderError(cause, remedy=driver_remedy(choice.name))
+    reason = find_reason()
+    raise ProviderError(f"{cause}: {reason}" if reason else cause, remedy=driver_remedy(choice.name))
 
 
 def install_remedy(provider: str) -> str:

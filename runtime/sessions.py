@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ from ..core.errors import DataError, LimitError, ModelError, ProviderError, Usag
 from ..core.tensors import Array, Feed
 from .domains import check_domains
 from .engine import load_onnxruntime, quiet_options
+from .kernel_times import KernelTimes, kernel_times
+from .ort_log import log_of_opening, reason_not_started
 from .placement import NodeTime, Placement, check_placement, parse_profile, place
 from .providers import CPU, Choice, check_started, choose_provider, current_offer, driver_remedy
 
@@ -30,6 +35,10 @@ DEVICE_MEMORY: dict[str, str] = {
 """Where arrays can be put ahead of a run, by ONNX Runtime's name of the memory; others take CPU arrays."""
 
 
+_RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
+"""Makes ONNX Runtime 1.24 and newer keep which node it gave to which provider."""
+
+
 class Session:
     """A model on a provider, ready to run. Made by :func:`open_session`.
 
@@ -38,8 +47,10 @@ class Session:
         choice: The provider that was found for it.
         threads: Threads inside an operator; 0 is ONNX Runtime's choice.
         placement: Where the nodes of the first run ran; None before it, and on the CPU unless profiled.
-        node_times: The kernels of the first run; empty where it was not profiled.
+        node_times: The kernels of the profiled runs; empty where none was profiled.
+        kernel_times: The same, run by run; None where none was profiled.
         notes: What has to be said: a fallback, and nodes that ran elsewhere.
+        load_ms: Milliseconds that ONNX Runtime took to make the session.
     """
 
     def __init__(
@@ -50,13 +61,16 @@ class Session:
         allow_fallback: bool,
         raw: Any,
         profile: _Profile,
+        load_ms: float,
     ) -> None:
         self.model = model
         self.choice = choice
         self.threads = threads
         self.placement: Placement | None = None
         self.node_times: tuple[NodeTime, ...] = ()
+        self.kernel_times: KernelTimes | None = None
         self.notes: list[str] = [choice.note] if choice.note else []
+        self.load_ms = load_ms
         self.output_names: tuple[str, ...] = tuple(o.name for o in raw.get_outputs())
         self._raw = raw
         self._profile = profile
@@ -110,10 +124,13 @@ class Session:
         """After the last profiled run: close the profile, and check that the provider was used."""
         if not self._profile.is_complete():
             return
-        self.node_times = parse_profile(self._profile.close(self._raw))
-        self.placement = place(self.provider, self.node_times)
-        note = check_placement(self.choice, self.placement, allow_fallback=self._allow_fallback)
-        self.notes += [note] if note else []
+        events = self._profile.close(self._raw)
+        self.node_times, self.kernel_times = parse_profile(events), kernel_times(events)
+        requested = self.choice.asked or self.provider
+        self.placement = place(requested, self.node_times, _assigned_nodes(self._raw, self.choice))
+        if self.choice.asked is None:
+            note = check_placement(self.choice, self.placement, allow_fallback=self._allow_fallback)
+            self.notes += [note] if note else []
 
 
 def open_session(
@@ -127,6 +144,7 @@ def open_session(
     profiled_runs: int = 1,
     stop_spinning: bool = False,
     optimized_path: Path | None = None,
+    verbose: bool = False,
 ) -> Session:
     """Open a model on an execution provider, and on no other than that and the CPU as last resort.
 
@@ -141,6 +159,7 @@ def open_session(
         stop_spinning: Whether idle threads sleep as soon as a run ends. ONNX Runtime otherwise lets them spin
             for tens of milliseconds, at the cost of whatever else is being timed.
         optimized_path: Where ONNX Runtime writes its optimised graph, or None.
+        verbose: Whether ONNX Runtime logs all that it does, to standard error.
 
     Raises:
         UsageError: No provider is called so, or the CPU was given options.
@@ -153,6 +172,10 @@ def open_session(
         raise UsageError("the CPU provider takes no options", remedy="leave the provider options away")
     check_domains(model.load())
     options = quiet_options(ort, threads)
+    if verbose:
+        options.log_severity_level = 0
+    if choice.name != CPU:
+        options.add_session_config_entry(_RECORD_ASSIGNMENT, "1")
     if stop_spinning:
         options.add_session_config_entry("session.force_spinning_stop", "1")
     if optimized_path is not None:
@@ -161,12 +184,21 @@ def open_session(
         options.add_session_config_entry(
             "session.optimized_model_external_initializers_file_name", f"{optimized_path.name}.data"
         )
-    profiling = _Profile(options, profiled_runs if profile or choice.name != CPU else 0)
-    raw = _start(ort, model, choice, options, dict(provider_options or {}))
-    note = check_started(choice, raw.get_providers(), allow_fallback=allow_fallback)
+    is_checked = profile or choice.name != CPU or choice.asked is not None
+    profiling = _Profile(options, profiled_runs if is_checked else 0)
+    with _default_log(ort, silent=not verbose):
+        begin = time.perf_counter_ns()
+        raw = _start(ort, model, choice, options, dict(provider_options or {}))
+        load_ms = (time.perf_counter_ns() - begin) / 1e6
+    note = check_started(
+        choice,
+        raw.get_providers(),
+        allow_fallback=allow_fallback,
+        find_reason=lambda: reason_not_started(log_of_opening(model, choice.name, provider_options)),
+    )
     if note:
-        choice = Choice(CPU, note=note)
-    return Session(model, choice, threads, allow_fallback, raw, profiling)
+        choice = Choice(CPU, note=note, asked=choice.name)
+    return Session(model, choice, threads, allow_fallback, raw, profiling, load_ms)
 
 
 def bind_to_memory(raw: Any, feed: Feed, memory: str) -> Callable[[], None]:
@@ -215,6 +247,18 @@ class _Profile:
         return events
 
 
+@contextmanager
+def _default_log(ort: Any, *, silent: bool) -> Iterator[None]:
+    """Keep what is logged outside of sessions from standard error, where it is raised or noted anyway."""
+    if silent:
+        ort.set_default_logger_severity(4)
+    try:
+        yield
+    finally:
+        if silent:
+            ort.set_default_logger_severity(2)  # what ONNX Runtime itself begins with
+
+
 def _start(
     ort: Any, model: ModelArtifact, choice: Choice, options: Any, provider_options: dict[str, str]
 ) -> Any:
@@ -237,6 +281,16 @@ def _start(
         raise ModelError(
             f"ONNX Runtime refuses the model: {error}", remedy="run `sardonyx inspect` on the model"
         ) from error
+
+
+def _assigned_nodes(raw: Any, choice: Choice) -> dict[str, int] | None:
+    """How many nodes each provider was given, where this ONNX Runtime tells and it was asked to."""
+    if choice.name == CPU or not hasattr(raw, "get_provider_graph_assignment_info"):
+        return None
+    found: Counter[str] = Counter()
+    for part in raw.get_provider_graph_assignment_info():
+        found[part.ep_name] += len(part.get_nodes())
+    return dict(found)
 
 
 def _source(model: ModelArtifact) -> bytes | str:

@@ -17,6 +17,13 @@ WIDE_SPREAD = 0.25
 
 _HALVES = 400
 
+_TWO_SIDED = 1.96
+"""Standard deviations from the middle to the end of a 95 % interval."""
+
+MOMENTS_RATIO = 0.02
+"""How far two measurements of one model relative to the pace scatter beyond their own intervals, as one standard
+deviation (`benchmarks/gate.py`): other work does not slow a model and the pace by quite the same."""
+
 
 def speed_ratio(baseline_ms: Matrix, candidate_ms: Matrix, *, seed: int = 0) -> Interval:
     """How many times faster a candidate is, paired by round.
@@ -35,8 +42,9 @@ def speed_ratio(baseline_ms: Matrix, candidate_ms: Matrix, *, seed: int = 0) -> 
 def noise_ratio(baseline_ms: Matrix, twin_ms: Matrix | None = None, *, seed: int = 0) -> float:
     """How large a difference means nothing here, because the baseline differs from itself by as much.
 
-    Two measures, of which the larger counts: how far two halves of the baseline's own samples differ, and how
-    far the interval of a twin (the same model, opened a second time and timed as a candidate) reaches from 1.
+    That is how far the interval of a twin (the same model, opened a second time and timed as a candidate) reaches
+    from 1: a slow moment of the machine cancels in it as it does in every ratio. Without a twin it is how far two
+    halves of the baseline's own samples differ.
 
     Args:
         baseline_ms: Samples of the baseline, shape ``(rounds,)``.
@@ -46,28 +54,52 @@ def noise_ratio(baseline_ms: Matrix, twin_ms: Matrix | None = None, *, seed: int
     Returns:
         A ratio minus 1; 0 or more.
     """
-    logs = [_halves_log(baseline_ms, seed)]
-    if twin_ms is not None:
-        twin = speed_ratio(baseline_ms, twin_ms, seed=seed)
-        logs += [abs(math.log(twin.low)), abs(math.log(twin.high))]
-    return math.exp(max(logs)) - 1.0
+    if twin_ms is None:
+        return math.exp(_halves_log(baseline_ms, seed)) - 1.0
+    twin = speed_ratio(baseline_ms, twin_ms, seed=seed)
+    return math.exp(max(abs(math.log(twin.low)), abs(math.log(twin.high)))) - 1.0
 
 
 def judge(ratio: Interval, noise: float) -> Verdict:
     """Say whether a candidate is faster or slower.
+
+    Chance moves the candidate and the noise apart from each other, so that both reaches join as the square root of
+    their sum of squares: copies of one model are told apart in about one try of two hundred.
 
     Args:
         ratio: How many times faster it is, with its interval.
         noise: The difference that means nothing, as a ratio minus 1.
 
     Returns:
-        A direction only where the whole interval is outside the noise.
+        A direction only where the interval, widened by the noise, leaves out 1.
     """
-    if ratio.low > 1.0 + noise:
+    value, reach = math.log(ratio.value), math.log1p(noise)
+    if value > math.hypot(value - math.log(ratio.low), reach):
         return "faster"
-    if ratio.high < 1.0 / (1.0 + noise):
+    if -value > math.hypot(math.log(ratio.high) - value, reach):
         return "slower"
     return "no difference"
+
+
+def moments_ratio(now: Interval, then: Interval) -> Interval:
+    """The ratio of two relative times that were measured at two moments, with an interval of its own.
+
+    The intervals of both are joined without their samples, as the square root of the sum of squares of their reaches
+    towards each end (the method of variance estimates recovery of G. Zou and A. Donner, 2008, on logarithms), together
+    with :data:`MOMENTS_RATIO`.
+
+    Args:
+        now: The later time, above 0.
+        then: The earlier one, above 0.
+
+    Returns:
+        Now over then; above 1 is slower.
+    """
+    value = now.value / then.value
+    scatter = _TWO_SIDED * math.sqrt(2.0) * math.log1p(MOMENTS_RATIO)
+    down = math.hypot(math.log(now.value / now.low), math.log(then.high / then.value), scatter)
+    up = math.hypot(math.log(now.high / now.value), math.log(then.value / then.low), scatter)
+    return Interval(value, value * math.exp(-down), value * math.exp(up), "joined intervals, 95 %")
 
 
 def spread_ratio(times_ms: Matrix) -> float:

@@ -40,6 +40,7 @@ def test_no_folder_shadows_the_package() -> None:
         ("sardonyx", "py.typed"),
         ("sardonyx.pipeline.report", "report.css"),
         ("sardonyx.pipeline.report", "report.html.j2"),
+        ("sardonyx.pipeline.report", "report.js"),
     ],
 )
 def test_what_lies_beside_the_code_is_installed(package: str, name: str) -> None:

@@ -103,7 +103,8 @@ def layer_shapes(module: nn.Module, sample: Inputs) -> dict[str, tuple[int, ...]
     with evaluating(module), torch.no_grad():
         if isinstance(module, Layered):
             values = module.with_layers(sample, module.layer_names())[1]
-            return {name: tuple(t.shape) for name, t in values.items() if t.is_floating_point()}
+            tensors = {name: t for name, t in values.items() if isinstance(t, torch.Tensor)}
+            return {name: tuple(t.shape) for name, t in tensors.items() if t.is_floating_point()}
         shapes: dict[str, tuple[int, ...]] = {}
 
         def note(name: str) -> Callable[..., None]:
@@ -136,9 +137,10 @@ def with_layers(module: nn.Module, inputs: Inputs, names: Sequence[str]) -> tupl
     if not names:
         return module(*inputs), {}
     if isinstance(module, Layered):
-        return module.with_layers(inputs, names)
+        outputs, values = module.with_layers(inputs, names)
+        return outputs, {name: _one_tensor(name, value) for name, value in values.items()}
     with recording(module, names) as values:
-        outputs: Outputs = module(*inputs)
+        outputs = module(*inputs)
     return outputs, values
 
 
@@ -161,12 +163,7 @@ def recording(module: nn.Module, names: Sequence[str]) -> Iterator[Values]:
 
     def keep(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
-            if not isinstance(output, torch.Tensor):
-                raise UsageError(
-                    f"layer {name!r} gives a {type(output).__name__}",
-                    remedy="name a layer that gives one tensor",
-                )
-            values[name] = output
+            values[name] = _one_tensor(name, output)
 
         return hook
 
@@ -176,6 +173,14 @@ def recording(module: nn.Module, names: Sequence[str]) -> Iterator[Values]:
                 raise unknown_layer(name, tuple(parts))
             stack.enter_context(_removed(parts[name].register_forward_hook(keep(name))))
         yield values
+
+
+def _one_tensor(name: str, output: Any) -> torch.Tensor:
+    if not isinstance(output, torch.Tensor):
+        raise UsageError(
+            f"layer {name!r} gives a {type(output).__name__}", remedy="name a layer that gives one tensor"
+        )
+    return output
 
 
 def unknown_layer(name: str, known: Sequence[str]) -> UsageError:

@@ -82,10 +82,12 @@ def distill_mutually(
     together = train_by(
         lesson, peers, train, evaluation, options, checkpoint=checkpoint, resume=resume, progress=progress
     )
-    if make_accelerator(options).is_main_process:
+    accelerator = make_accelerator(options)
+    if accelerator.is_main_process:
         for number, module in enumerate(modules, start=1):
             content = save({name: own(t) for name, t in module.state_dict().items()})
             write_atomic(peer_path(checkpoint, number), content)
+    accelerator.wait_for_everyone()
     _, held_out = split(train, options)
     reports = tuple(
         _of_one(together, number, module, held_out, evaluation)

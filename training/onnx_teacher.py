@@ -14,9 +14,8 @@ from ..core.artifact import ModelArtifact
 from ..core.errors import DataError
 from ..core.tensors import Array, Feed, input_specs
 from .batches import Inputs, Outputs
+from .graph.values import layer_values
 from .layers import Values, unknown_layer
-
-_FLOATS = frozenset({"FLOAT", "FLOAT16", "DOUBLE"})
 
 
 class OnnxTeacher(nn.Module):
@@ -50,9 +49,8 @@ class OnnxTeacher(nn.Module):
         return self.with_layers(inputs, ())[0]
 
     def layer_names(self) -> tuple[str, ...]:
-        """Values of the main graph that nodes compute in floating point, in order."""
-        values = [value for node in self._graph.graph for value in node.outputs]
-        return tuple(str(v.name) for v in values if v.name and (v.dtype is None or v.dtype.name in _FLOATS))
+        """Values of the main graph that nodes compute from its inputs in floating point, in order."""
+        return layer_values(self._graph.graph)
 
     def with_layers(self, inputs: Inputs, names: Sequence[str]) -> tuple[Outputs, Values]:
         """The graph's outputs, and some of its values.

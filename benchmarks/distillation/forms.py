@@ -8,6 +8,8 @@ from typing import Any
 
 ALONE = "student without teacher"
 MUTUAL = "two students, each the other's"
+FEW_ALONE = "student without teacher, few labels"
+FEW_TAUGHT = "the teacher's answers to all images, no labels"
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,8 @@ OURS = (
     ),
 )
 """Rows of our own."""
+
+BY_ANSWERS = Form(
+    FEW_TAUGHT, {"temperature": 4.0, "teacher_weight": 1.0}, "T 4, KD alone; the teacher has seen all labels"
+)
+"""The student of a teacher who knows more than there are labels for."""

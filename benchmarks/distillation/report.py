@@ -7,7 +7,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from forms import ALONE
 from scipy.stats import t as student_t
 from tables import NOTHING, markdown
 
@@ -40,9 +39,8 @@ class Row:
     remark: str
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The table in Markdown, accuracy and differences in percent and points."""
-    alone = next((row for row in rows if row.name == ALONE), None)
+def table(rows: Sequence[Row], alone: Row) -> str:
+    """The table in Markdown, accuracy and differences to the student alone in percent and points."""
     lines = []
     for row in rows:
         mean, half = mean_and_half(row.top1)
@@ -59,9 +57,8 @@ def table(rows: Sequence[Row]) -> str:
     return markdown(HEAD, lines)
 
 
-def verdicts(rows: Sequence[Row]) -> list[str]:
+def verdicts(rows: Sequence[Row], alone: Row) -> list[str]:
     """A sentence for every row that was taught: whether that helped."""
-    alone = next(row for row in rows if row.name == ALONE)
     return [_verdict(row, alone) for row in rows if len(row.top1) == len(alone.top1) > 1 and row is not alone]
 
 
@@ -86,8 +83,8 @@ def _differences(row: Row, alone: Row) -> tuple[float, float | None]:
     return mean_and_half([a - b for a, b in zip(row.top1, alone.top1, strict=True)])
 
 
-def _difference(row: Row, alone: Row | None) -> str:
-    if alone is None or row is alone or len(row.top1) != len(alone.top1):
+def _difference(row: Row, alone: Row) -> str:
+    if row is alone or len(row.top1) != len(alone.top1):
         return NOTHING
     mean, half = _differences(row, alone)
     return f"{100 * mean:+.2f}" + (f" ({_ends(mean, half, '+')})" if half is not None else "")

@@ -27,7 +27,7 @@ from torch import nn
 
 sys.path.append(str(Path(__file__).absolute().parents[1] / "side_by_side"))
 
-from forms import ALONE, LECTURE, MUTUAL, OURS, Form
+from forms import ALONE, BY_ANSWERS, FEW_ALONE, LECTURE, MUTUAL, OURS, Form
 from networks import Image, student, teacher
 from report import Row, page, table, verdicts
 from sardonyx.exporter import load_weights
@@ -99,16 +99,17 @@ def main() -> None:
     room = _class(arguments)
     master, teacher_row = _teacher(room, arguments.teacher_epochs)
     seeds = range(arguments.seeds)
-    rows = [teacher_row, _alone(room, seeds)]
-    rows += [_taught(room, form, master, seeds) for form in LECTURE]
-    lecture = len(rows)
-    rows.append(_mutual(room, seeds))
-    rows += [_taught(room, form, master, seeds) for form in OURS]
+    alone = _alone(room, ALONE, seeds, len(room.train))
+    lecture = [teacher_row, alone, *(_taught(room, form, master, seeds) for form in LECTURE)]
+    ours = [alone, _mutual(room, seeds), *(_taught(room, form, master, seeds) for form in OURS)]
+    few = [_alone(room, FEW_ALONE, seeds, arguments.labels), _taught(room, BY_ANSWERS, master, seeds)]
     tables = {
-        "The lecture's rows": table(rows[:lecture]),
-        "Rows of our own": table([*rows[1:2], *rows[lecture:]]),
+        "The lecture's rows": table(lecture, alone),
+        "Rows of our own": table(ours, alone),
+        f"With labels for {arguments.labels:,} images": table(few, few[0]),
     }
-    text = page(tables, verdicts(rows), _about(arguments, room))
+    sentences = [*verdicts(lecture, alone), *verdicts(ours, alone), *verdicts(few, few[0])]
+    text = page(tables, sentences, _about(arguments, room))
     arguments.docs.mkdir(parents=True, exist_ok=True)
     (arguments.docs / f"{NAME}.md").write_text(text, encoding="utf8")
     print(text)
@@ -123,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=20, help="of every student")
     parser.add_argument("--teacher-epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--labels", type=int, default=1_000, help="labelled images of the last table")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--work", type=Path, default=Path("out/distillation_benchmark"))
     parser.add_argument("--docs", type=Path, default=Path("docs"))
@@ -167,14 +169,20 @@ def _teacher(room: Class, epochs: int) -> tuple[nn.Module, Row]:
     return module.eval(), row
 
 
-def _alone(room: Class, seeds: range) -> Row:
+def _alone(room: Class, name: str, seeds: range, labels: int) -> Row:
+    """The student on the labels of so many images, in as many steps as with all of them."""
+    few = room.train if labels == len(room.train) else room.train.subset(labels, seed=0)
+    epochs = room.shared["epochs"] * len(room.train) // len(few)
+
     def work(seed: int) -> Callable[[Path], TrainReport]:
-        options = TrainOptions(**room.shared, seed=seed)
+        options = TrainOptions(**{**room.shared, "epochs": epochs}, seed=seed)
         return lambda place: train_supervised(
-            room.fresh(seed), room.train, room.test, options, checkpoint=place, resume=True
+            room.fresh(seed), few, room.test, options, checkpoint=place, resume=True
         )
 
-    return _row(ALONE, "labels", [room.taught(ALONE, seed, work(seed)) for seed in seeds])
+    return _row(
+        name, f"labels of {len(few):,} images", [room.taught(name, seed, work(seed)) for seed in seeds]
+    )
 
 
 def _taught(room: Class, form: Form, master: nn.Module, seeds: range) -> Row:

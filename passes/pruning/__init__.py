@@ -9,6 +9,7 @@ from .prune import PruneOutcome, prune
 from .report import GroupPlan, PruneReport, Round
 from .sparsity import Pattern
 from .structured import StructuredPruningPass, sample_shapes_of
+from .waypoint import Visit, Waypoint
 from .weights import WeightPruningPass
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "Round",
     "StructuredPruningPass",
     "TimeTable",
+    "Visit",
+    "Waypoint",
     "WeightPruningPass",
     "macs_model",
     "node_work",

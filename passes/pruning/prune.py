@@ -15,6 +15,7 @@ from .costing import TimeTable
 from .options import PruneOptions
 from .report import PruneReport
 from .structured import StructuredPruningPass
+from .waypoint import Visit
 from .weights import WeightPruningPass
 
 Progress = Callable[[int, int], None]
@@ -43,6 +44,7 @@ def prune(
     progress: Progress | None = None,
     plan_only: bool = False,
     table: TimeTable | None = None,
+    visit: Visit | None = None,
 ) -> PruneOutcome:
     """Prune a graph.
 
@@ -56,6 +58,7 @@ def prune(
         progress: Told the rounds done and the rounds in all.
         plan_only: Plan and cut nothing.
         table: Measured times, for a budget of time.
+        visit: Is shown the graph after every round in which neurons went; what it raises ends the pruning.
 
     Returns:
         The pruned graph with its report.
@@ -71,7 +74,7 @@ def prune(
     NameFixPass()(work)
     if options.granularity == "structured":
         step = StructuredPruningPass(
-            options, target, data, runner, progress, plan_only=plan_only, table=table
+            options, target, data, runner, progress, plan_only=plan_only, table=table, visit=visit
         )
         step(work)
         return PruneOutcome(work, step.report)

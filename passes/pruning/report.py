@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...core.reports import PassReport, Skip
@@ -83,18 +84,17 @@ class PruneReport(PassReport):
     stopped: str | None = None
 
 
-def plan_groups(groups: tuple[Group, ...], widths: dict[str, int]) -> list[GroupPlan]:
-    """The plan of each group, given the widths that are left by name."""
+def plan_groups(groups: tuple[Group, ...]) -> list[GroupPlan]:
+    """The plan of each group before any cut."""
     return [
-        GroupPlan(
-            g.name,
-            g.size,
-            widths.get(g.name, g.size),
-            g.params,
-            tuple((m.value.name or "", m.axis) for m in g.members),
-        )
+        GroupPlan(g.name, g.size, g.size, g.params, tuple((m.value.name or "", m.axis) for m in g.members))
         for g in groups
     ]
+
+
+def with_widths(plan: list[GroupPlan], widths: Mapping[str, int]) -> list[GroupPlan]:
+    """The plan with the widths that are left, by the group's name."""
+    return [replace(group, width_after=widths.get(group.name, group.width_before)) for group in plan]
 
 
 def frozen_reasons(coupling: Coupling, excluded: dict[str, str]) -> list[Skip]:

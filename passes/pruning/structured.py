@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import ClassVar
 
 import numpy as np
@@ -13,15 +14,16 @@ import onnx_ir as ir
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import OrtRunner, Runner
 from ...core.errors import ExpectationError, UsageError
+from ...core.metrics import measure_graph
 from ...core.reports import Change
 from ...core.shapes import Dims, infer_shapes
 from ...core.targets import Target
-from ..base import GraphPass
+from ..base import GraphPass, validate
 from ..constants import all_initializers
 from ..coupling import Coupling, Group, Kept, analyze, cut_classes
 from .budget import BudgetPlanner, Scene
 from .consumers import Consumer, find_consumers
-from .correction import correct_outputs
+from .correction import Alive, correct_outputs
 from .costing import TimeTable
 from .criteria import NEEDS_MOMENTS
 from .holdout import split_off
@@ -31,9 +33,10 @@ from .options import WITHOUT_SAMPLES, PruneOptions
 from .plan import plan_of
 from .proof import prove_cut
 from .repair import repair_consumers
-from .report import PruneReport, Round, frozen_reasons, plan_groups, worst_proof
+from .report import GroupPlan, PruneReport, Round, frozen_reasons, plan_groups, with_widths, worst_proof
 from .sensitivity import OutputProbe, error_after
 from .statistics import InputStatistics, refuse_non_finite
+from .waypoint import Visit, Waypoint
 
 Progress = Callable[[int, int], None]
 
@@ -55,6 +58,7 @@ class StructuredPruningPass(GraphPass):
         progress: Told the rounds done and the rounds in all.
         plan_only: Whether to stop at the plan of one round to the whole budget, cutting nothing.
         table: Measured times, for a budget of time.
+        visit: Is shown the graph after every round.
     """
 
     name: ClassVar[str] = "prune"
@@ -69,6 +73,7 @@ class StructuredPruningPass(GraphPass):
         *,
         plan_only: bool = False,
         table: TimeTable | None = None,
+        visit: Visit | None = None,
     ) -> None:
         super().__init__(sample_shapes_of(data))
         self.needs_samples = options.compensate or not _is_blind(options)
@@ -88,6 +93,7 @@ class StructuredPruningPass(GraphPass):
         self.progress = progress or (lambda done, total: None)
         self.plan_only = plan_only
         self.table = table
+        self.visit = visit
         is_judged = data is not None and (options.criterion == "output" or options.max_error is not None)
         self.fitting: CalibrationData | None = data
         self.held_out: CalibrationData | None = None
@@ -109,23 +115,59 @@ class StructuredPruningPass(GraphPass):
             self.options, self.multiple, self.input_shapes, self.table, self.probe, self._tell_rounds
         )
         planner.begin(first)
+        start = plan_groups(tuple(first.groups))
         total = 1 if self.plan_only or self.options.plan is not None else self.options.steps
         original = model.clone() if self.options.compensate and not self.plan_only else None
         widths = {g.name: g.size for g in first.groups}
         for step in range(total):
             self.progress(step, total)
             widths |= self._round(model, planner, step / total, (step + 1) / total)
+            self._show(model, original, planner, first, with_widths(start, widths))
             if self.report.stopped is not None:
                 break
-        if original is not None and self.fitting is not None and self.report.rounds:
-            self.report.corrections = correct_outputs(
-                model, original, self.alive, self.fitting, self.runner, seed=self.options.seed
-            )
-        if self.probe is not None and self.report.rounds:
-            self.report.output_error = self.probe.error(model)
+        if self.report.rounds:
+            self._finish(self.report, model, original, self.alive)
         self.progress(total, total)
-        self._fill_report(model, planner, first, widths)
+        self._fill_report(self.report, model, planner, first, with_widths(start, widths), self.alive)
         return bool(self.report.rounds)
+
+    def _show(
+        self,
+        model: ir.Model,
+        original: ir.Model | None,
+        planner: BudgetPlanner,
+        first: Scene,
+        plan: list[GroupPlan],
+    ) -> None:
+        """Show the visitor, if there is one, the graph as it is now."""
+        if self.visit is None or not self.report.rounds:
+            return
+        # A copy shares the weights, which every cut and repair replaces and none overwrites.
+        done, report = model.clone(), copy(self.report)
+        report.rounds = list(report.rounds)
+        twins = dict(zip(all_initializers(model.graph), all_initializers(done.graph), strict=True))
+        alive = dict(self.alive)
+        alive_there = {(twins[value], axis): left for (value, axis), left in alive.items()}
+
+        def finish() -> tuple[ir.Model, PruneReport]:
+            self._finish(report, done, original, alive_there)
+            validate(done)
+            self._fill_report(report, done, planner, first, plan, alive)
+            report.after = measure_graph(done, self.input_shapes)
+            return done, report
+
+        coupling = self._analyze(model)
+        left = planner.share_left(Scene(model, coupling, coupling.groups, {}))
+        self.visit(Waypoint(len(self.report.rounds), left, done, finish))
+
+    def _finish(self, report: PruneReport, model: ir.Model, original: ir.Model | None, alive: Alive) -> None:
+        """Fit every layer anew to the original's outputs, where samples and a copy of it are there."""
+        if original is not None and self.fitting is not None:
+            report.corrections = correct_outputs(
+                model, original, alive, self.fitting, self.runner, seed=self.options.seed
+            )
+        if self.probe is not None:
+            report.output_error = self.probe.error(model)
 
     def _first_look(self, model: ir.Model) -> tuple[Scene, dict[str, str]]:
         """The graph before any cut, and the groups that the user excludes.
@@ -147,19 +189,25 @@ class StructuredPruningPass(GraphPass):
         self.progress(len(self.report.rounds), self.options.steps)
 
     def _fill_report(
-        self, model: ir.Model, planner: BudgetPlanner, first: Scene, widths: dict[str, int]
+        self,
+        report: PruneReport,
+        model: ir.Model,
+        planner: BudgetPlanner,
+        first: Scene,
+        plan: list[GroupPlan],
+        alive: Alive,
     ) -> None:
-        report, options = self.report, self.options
-        report.plan = plan_groups(tuple(first.groups), widths)
+        options = self.options
+        report.plan = plan
         report.proof = worst_proof(report.rounds)
         report.applied = [
             Change(p.name, "width", p.width_before, p.width_after)
             for p in report.plan
             if p.width_after < p.width_before
         ]
-        report.cuts = plan_of(first.coupling, self.alive, approximate=options.approximate)
+        report.cuts = plan_of(first.coupling, alive, approximate=options.approximate)
         if self.plan_only:
-            left = planner.share_left(first, [widths[g.name] for g in first.groups])
+            left = planner.share_left(first, [group.width_after for group in plan])
         else:
             coupling = self._analyze(model)
             left = planner.share_left(Scene(model, coupling, coupling.groups, {}))

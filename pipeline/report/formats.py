@@ -30,6 +30,11 @@ def milliseconds(value: float | None) -> str:
     return NOTHING if value is None else f"{digits(value)}{_GAP}ms"
 
 
+def microseconds(value: float | None) -> str:
+    """A time in three digits: ``12.3 µs``."""
+    return NOTHING if value is None else f"{digits(value)}{_GAP}µs"
+
+
 def duration(seconds: float | None) -> str:
     """A duration: ``0.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
     if seconds is None:

@@ -88,7 +88,9 @@ def _gain_interval(report: RunReport, drop: Measured | None) -> str:
     """The interval of a drop, turned into that of a gain."""
     if drop is None or drop.low is None or drop.high is None:
         return ""
-    ends = [change(-end, is_share=report.is_share).removesuffix(" points") for end in (drop.high, drop.low)]
+    # A drop is what is worse; the gain is in the metric's own direction.
+    gains = (-drop.high, -drop.low) if report.higher_is_better else (drop.low, drop.high)
+    ends = [change(end, is_share=report.is_share).removesuffix(" points") for end in gains]
     return f"{ends[0]} to {ends[1]}"
 
 

@@ -86,6 +86,9 @@ class Layer:
         width_after: Its output channels after.
         sqnr_db: Signal-to-noise ratio of its integer output in dB; None where it stayed float.
         kernel: What runs it: ``int8``, ``float32``, or the name of the kernel.
+        bits: Bits of each of its weights that are used: 32 in float, 8, 7 or 4 in integers; None where unknown.
+        time_before_us: Microseconds of one run in the first model; None where it was not profiled.
+        time_after_us: Microseconds of one run in the result.
     """
 
     name: str
@@ -94,6 +97,9 @@ class Layer:
     width_after: int | None = None
     sqnr_db: float | None = None
     kernel: str = ""
+    bits: int | None = None
+    time_before_us: float | None = None
+    time_after_us: float | None = None
 
     @property
     def cut_ratio(self) -> float | None:
@@ -128,13 +134,83 @@ class Curve:
         stage: The stage that trained.
         label: What is drawn, such as ``loss`` or ``top1``.
         steps: Positions: epochs or steps.
-        values: The figure at each.
+        values: The figure at each; None where it was not finite.
     """
 
     stage: str
     label: str
     steps: tuple[float, ...]
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One candidate of a search.
+
+    Attributes:
+        name: Its name.
+        speed_ratio: How many times faster than the first stage it is; above 1 is faster.
+        accuracy: The run's metric.
+        size_bytes: Bytes of its file; None where it was not kept.
+        taken: Whether it is the result.
+        on_front: Whether no other candidate is both faster and more accurate.
+        note: What became of it, in a sentence.
+    """
+
+    name: str
+    speed_ratio: Measured
+    accuracy: Measured
+    size_bytes: int | None = None
+    taken: bool = False
+    on_front: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class NodeCost:
+    """What one node of the model costs.
+
+    Attributes:
+        node: Its name.
+        op_type: Its operator.
+        time_before_us: Microseconds of one run in the first model; None where it has no such node.
+        time_after_us: Microseconds of one run in the result; None where it has no such node.
+        macs: Multiply-accumulates of one run; None where unknown.
+        kernel: What runs it now.
+        note: What stands out, in a sentence.
+    """
+
+    node: str
+    op_type: str = ""
+    time_before_us: float | None = None
+    time_after_us: float | None = None
+    macs: int | None = None
+    kernel: str = ""
+    note: str = ""
+
+    @property
+    def slowest_us(self) -> float:
+        """Microseconds in the result, or in the first model where the result has no such node."""
+        return self.time_before_us or 0.0 if self.time_after_us is None else self.time_after_us
+
+
+@dataclass(frozen=True)
+class ChangedSample:
+    """A sample that the result answers differently from the first model.
+
+    Attributes:
+        index: Its place among the samples, from 0.
+        label: What is right; empty where it is not known.
+        before: The first model's answer.
+        after: The result's.
+        picture_png_base64: A small picture of it, a PNG in base64; empty where it is no picture.
+    """
+
+    index: int
+    label: str
+    before: str
+    after: str
+    picture_png_base64: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,7 +229,11 @@ class RunReport:
         curves: Trainings.
         environment: What it was measured on.
         provenance: Hashes and versions that pin the inputs, by name.
-        command: The command that would do it again.
+        command: The command line that was given; empty where there was none.
+        points: The candidates of a search.
+        budget_drop: How much of the metric a search was allowed to lose; None where nothing was said.
+        nodes: What the nodes of the model cost.
+        changed: Samples that the result answers differently from the first model.
     """
 
     title: str
@@ -168,6 +248,10 @@ class RunReport:
     environment: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
+    points: tuple[Point, ...] = ()
+    budget_drop: float | None = None
+    nodes: tuple[NodeCost, ...] = ()
+    changed: tuple[ChangedSample, ...] = ()
 
     @property
     def models(self) -> tuple[Stage, ...]:
@@ -184,3 +268,10 @@ class RunReport:
         """The stage whose model is the result."""
         named = next((s for s in self.models if s.name == self.chosen), None)
         return named or (self.models[-1] if self.models else None)
+
+    @property
+    def budget(self) -> float | None:
+        """The worst value of the metric that the budget allows; None where there is no budget."""
+        if self.budget_drop is None or self.baseline is None or self.baseline.accuracy is None:
+            return None
+        return self.baseline.accuracy.value - self.budget_drop * (1.0 if self.higher_is_better else -1.0)

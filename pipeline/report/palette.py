@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 
@@ -44,20 +43,11 @@ PRINT = Palette(
 """For pictures on a light background."""
 
 PAGE = Palette(*(f"#0{i}0{i}0{i}" for i in range(1, 9)))
-"""Stand-ins that :func:`to_variables` turns into the page's own colours, so that plots follow light and dark."""
+"""Stand-ins that :func:`to_variable` turns into the page's own colours, so that plots follow light and dark."""
 
 _VARIABLES = {getattr(PAGE, name): f"var(--{name})" for name in Palette.__dataclass_fields__}
 
-_STYLE = re.compile(r'style="([^"]*)"')
 
-
-def to_variables(svg: str) -> str:
-    """Replace the stand-ins in the style attributes of SVG by variables of the page's style sheet."""
-
-    def swap(match: re.Match[str]) -> str:
-        style = match[1]
-        for color, variable in _VARIABLES.items():
-            style = style.replace(f": {color}", f": {variable}")
-        return f'style="{style}"'
-
-    return _STYLE.sub(swap, svg)
+def to_variable(color: str) -> str:
+    """The variable of the page's style sheet that a stand-in is for; any other text as it is."""
+    return _VARIABLES.get(color, color)

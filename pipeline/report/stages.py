@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ...core.errors import UsageError
 from ...runtime import Accuracy, CompareReport, CompareRow, Environment, Interval, LatencyRow
+from ...runtime.metric_table import find_metric
 from .model import Measured, RunReport, Stage, StageLatency
-
-_SHARES = frozenset({"top1", "agreement"})
 
 
 def report_of(report: CompareReport, *, title: str = "Comparison", command: str = "") -> RunReport:
@@ -68,7 +68,15 @@ def measured(figure: Accuracy | Interval | None) -> Measured | None:
 
 def is_share(accuracy: Accuracy) -> bool:
     """Whether an accuracy is a share from 0 to 1, to be shown in percent."""
-    return accuracy.metric in _SHARES
+    return reads_in_percent(accuracy.metric)
+
+
+def reads_in_percent(metric: str) -> bool:
+    """Whether a metric of this name is at most 1; of a user's own nothing is known."""
+    try:
+        return find_metric(metric).is_ratio
+    except UsageError:
+        return False
 
 
 def environment_of(environment: Environment) -> dict[str, str]:

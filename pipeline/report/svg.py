@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .palette import to_variables
+from .palette import to_variable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,9 @@ _SETTINGS: dict[Any, Any] = {
     "path.simplify": True,
 }
 
-_FONT = re.compile(r"font: ([^;\"]*?)([0-9.]+px) [^;\"]*")
+_STYLE = re.compile(r'style="([^"]*)"')
+_DECLARATION = re.compile(r"([a-z-]+): ([^;'()]+)$")
+_SIZE = re.compile(r"[0-9.]+px")
 _OUTER = re.compile(r"<svg [^>]*viewBox=\"([0-9. ]+)\"[^>]*>")
 _STYLES = re.compile(r"<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
@@ -71,9 +73,24 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
 
 
 def _adapt(tag: str, name: str) -> str:
-    """Give a tag's ids the figure's name, its text the page's font and its colours the page's colours."""
-    tag = _REFERENCE.sub(rf"\g<1>{name}-", tag)
-    return to_variables(_FONT.sub(r"font: \1\2 var(--sans)", tag))
+    """Give a tag's ids the figure's name and its colours the page's colours; styles become attributes of their own."""
+    return _STYLE.sub(lambda style: _attributes(style[1]), _REFERENCE.sub(rf"\g<1>{name}-", tag))
+
+
+def _attributes(style: str) -> str:
+    """Attributes that say what a style says: the page's policy lets no style stand in a tag.
+
+    The font's name is left out, so that text takes the page's font.
+    """
+    found: dict[str, str] = {}
+    for declaration in style.split(";"):
+        key, _, value = declaration.strip().partition(": ")
+        size = _SIZE.search(value) if key == "font" else None
+        if size is not None:
+            found["font-size"] = size[0]
+        elif key != "font-family" and _DECLARATION.match(declaration.strip()):
+            found[key] = to_variable(value)
+    return " ".join(f'{key}="{value}"' for key, value in found.items())
 
 
 def _escape(text: str) -> str:

@@ -33,7 +33,10 @@ VERBS = (
     "distill",
     "compare",
     "bench",
+    "profile",
+    "optimize",
     "run",
+    "report",
     "data",
     "doctor",
 )

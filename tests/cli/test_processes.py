@@ -30,6 +30,12 @@ epochs = 6
 batch_size = 32
 pairs = "1:1"
 feature_weight = 1.0
+[[steps]]
+kind = "mutual"
+name = "peers"
+sources = ["models.py:student", "models.py:teacher"]
+epochs = 3
+batch_size = 32
 """
 MODELS = """
 from torch import nn
@@ -67,8 +73,8 @@ def distil(place: Path, words: tuple[str, ...], out: str, *more: str) -> subproc
     )
 
 
-def student(folder: Path) -> dict:
-    return json.loads((folder / "report.json").read_text())["steps"]["student"]["report"]
+def report(folder: Path, step: str) -> dict:
+    return json.loads((folder / "report.json").read_text())["steps"][step]["report"]
 
 
 @pytest.fixture(scope="module")
@@ -81,18 +87,28 @@ def place(tmp_path_factory) -> Path:
 
 
 def test_the_result_is_within_noise_of_one_process(place) -> None:
-    one, two = student(place / "one"), student(place / "two")
+    one, two = (report(place / out, "student") for out in ("one", "two"))
     assert (one["processes"], two["processes"]) == (1, 2)
     assert min(one["evaluation_score"], two["evaluation_score"]) > 0.7
     assert abs(one["evaluation_score"] - two["evaluation_score"]) < 0.1
     assert not (place / "two" / ".lock").exists()
 
 
+def test_networks_that_teach_each_other_share_the_work_too(place) -> None:
+    one, two = (report(place / out, "peers") for out in ("one", "two"))
+    assert (one["together"]["processes"], two["together"]["processes"]) == (1, 2)
+    for alone, shared in zip(one["networks"], two["networks"], strict=True):
+        assert min(alone["evaluation_score"], shared["evaluation_score"]) > 0.6
+        assert abs(alone["evaluation_score"] - shared["evaluation_score"]) < 0.15
+    files = {path.name for path in (place / "two/steps/03-peers").iterdir()}
+    assert files == {"weights.1.safetensors", "weights.2.safetensors", "result.json", "manifest.json"}
+
+
 @pytest.mark.slow
 def test_finished_steps_are_reused_by_all(place) -> None:
     done = distil(place, TORCHRUN, "two", "--resume")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr.count("finished before, reused") == 2
+    assert done.stderr.count("finished before, reused") == 3
 
 
 @pytest.mark.slow

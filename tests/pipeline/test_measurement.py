@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sardonyx as sx
-from sardonyx.pipeline.measurement import check_expectations, name_models
+from sardonyx.pipeline.measurement import check_expectations, check_promises, name_models
 
 
 def report(lost: float = 0.0, speeds: tuple[float, ...] = (), higher_is_better: bool = True) -> Any:
@@ -51,6 +51,35 @@ def test_promises_that_fail_are_exit_1(
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("metric", "asked"),
+    [
+        ("top1", {"max_drop": 0.01}),
+        ("rmse", {"max_drop": 12.0}),
+        ("metric.py:points", {"max_drop": 30.0}),
+        ("sqnr", {"min_speedup": 0.0}),
+    ],
+)
+def test_promises_in_the_unit_of_the_metric_can_be_judged(metric: str, asked: dict[str, float]) -> None:
+    check_promises(metric, **asked)
+
+
+@pytest.mark.parametrize(
+    ("metric", "asked", "match"),
+    [
+        ("top1", {"max_drop": 5.0}, "cannot lose 5"),
+        ("f1", {"max_drop": float("nan")}, "--max-drop nan"),
+        ("mae", {"max_drop": -0.1}, "--max-drop -0.1"),
+        ("mae", {"min_speedup": float("inf")}, "--min-speedup inf"),
+        ("sqnr", {"max_drop": 1.0}, "no drop"),
+        ("bleu", {}, "unknown metric"),
+    ],
+)
+def test_promises_that_cannot_be_judged_are_refused(metric: str, asked: dict[str, float], match: str) -> None:
+    with pytest.raises(sx.UsageError, match=match):
+        check_promises(metric, **asked)
+
+
 def test_models_of_one_name_are_numbered(model: sx.ModelArtifact) -> None:
     assert list(name_models([model, model])) == ["small", "small (2)"]
 
@@ -64,6 +93,14 @@ def test_a_comparison_measures_side_by_side(model: sx.ModelArtifact, data: sx.Ca
     found = sx.compare([model, model], data, batches=(2,), rounds=5, seconds=2.0)
     assert [row.accuracy.value for row in found.rows] == [1.0, 1.0]
     assert found.rows[1].agreement.value == 1.0
+
+
+def test_a_comparison_shows_drift_and_changed_answers(
+    model: sx.ModelArtifact, data: sx.CalibrationData
+) -> None:
+    found = sx.compare([model, model], data, latency=False, drift=True, changed=4)
+    assert (found.drift[0].first_diverged, found.changed[0].changed) == (None, 0)
+    assert found.rows[1].drop_test.verdict == "no difference"
 
 
 def test_a_bench_needs_no_samples(model: sx.ModelArtifact) -> None:

@@ -9,7 +9,7 @@ import torch
 from sardonyx import CalibrationData, DataError, ModelArtifact, UsageError, export
 from sardonyx.core import ExpectationError
 from sardonyx.exporter import InputShape
-from sardonyx.pipeline.neurons import cut_vanished, find_neurons
+from sardonyx.pipeline import cut_vanished, find_neurons
 from sardonyx.runtime import open_session
 from sardonyx.training import Lesson, TrainOptions, train_by
 from sardonyx.training.graph import TrainableGraph

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from sardonyx.core.errors import RecipeError, UsageError
-from sardonyx.pipeline.recipe import parse_recipe, read_recipe, step_names
+from sardonyx.pipeline.names import step_names
+from sardonyx.pipeline.recipe import parse_recipe, read_recipe
 
 PRUNE = {"kind": "prune", "params": 0.5}
 CHAIN = {"model": "m.onnx", "steps": [PRUNE, {"kind": "quantize"}]}
@@ -111,7 +112,7 @@ def test_names_must_be_there_before_they_are_used(steps: list[dict[str, object]]
 
 def test_steps_without_a_name_are_numbered() -> None:
     recipe = parse_recipe({"model": "m.onnx", "steps": [PRUNE, PRUNE, {**PRUNE, "name": "last"}]})
-    assert step_names(recipe) == ("prune", "prune-2", "last")
+    assert step_names(recipe.steps) == ("prune", "prune-2", "last")
 
 
 def test_a_recipe_does_not_change() -> None:

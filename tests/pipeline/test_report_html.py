@@ -1,73 +1,32 @@
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
+from reports import HOSTILE, picture, report_named, search_named
+from sardonyx.core.errors import InputError
 from sardonyx.pipeline.report import (
-    Curve,
+    ChangedSample,
     Layer,
-    Measured,
     RunReport,
-    SkippedItem,
     Stage,
-    StageLatency,
     pareto_png,
+    read_report,
     render_html,
     render_terminal,
+    to_json,
 )
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "{{7*7}}{% include 'x' %}",
-    "javascript:alert(1)",
-    "</title></style></svg><b>",
-    "--><i onclick=x>",
-    "$\\frac{1}{0}$",
-    "\x1b[31mred\x1b[0m\x00\r\n\u202eevil",
-    "[bold red]x[/]",
-    "' style='background:red",
-    "x" * 1_000_000,
-]
-
-
-def report_named(name: str) -> RunReport:
-    """A report with this name in every place that a name or text can stand."""
-    fact = Measured(0.9, 0.88, 0.92, name)
-    first = StageLatency(1, Measured(2.0, 1.9, 2.1), Measured(1.0, 1.0, 1.0), "baseline", name)
-    second = StageLatency(1, Measured(1.0, 0.9, 1.1), Measured(2.0, 1.8, 2.2), "faster", name)
-    stages = (
-        Stage(
-            name,
-            name + "k",
-            100,
-            1000,
-            4000,
-            fact,
-            latency=(first,),
-            seconds=1.0,
-            notes=(name,),
-            warnings=(name,),
-        ),
-        Stage(name + "2", "", 50, 500, 1000, fact, Measured(0.0, -0.1, 0.1), fact, (second,), 2.0),
-    )
-    return RunReport(
-        title=name,
-        metric=name,
-        stages=stages,
-        layers=(Layer(name, name, 64, 32, 30.0, name),),
-        skipped=(SkippedItem(name, name, name, name),),
-        curves=(Curve(name, name, (1.0, 2.0), (0.5, 0.25)), Curve(name + "2", name, (1.0, 2.0), (0.4, 0.2))),
-        environment={name: name},
-        provenance={name: name},
-        command=name,
-    )
 
 
 class Skeleton(HTMLParser):
@@ -104,12 +63,20 @@ def plain() -> str:
     return render_html(report_named("plain"))
 
 
+@pytest.fixture(scope="module")
+def searched() -> str:
+    return render_html(search_named("plain"))
+
+
+@pytest.mark.parametrize("make", [report_named, search_named])
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda n: repr(n[:12]))
-def test_no_element_or_attribute_comes_from_a_name(plain: str, name: str) -> None:
-    page = render_html(report_named(name))
-    assert structure(page) == structure(plain)
+def test_no_element_or_attribute_comes_from_a_name(
+    plain: str, searched: str, name: str, make: Callable[[str], RunReport]
+) -> None:
+    page, other = render_html(make(name)), plain if make is report_named else searched
+    assert structure(page) == structure(other)
     found = Skeleton(page)
-    assert {tag for tag, _ in found.elements} == {tag for tag, _ in Skeleton(plain).elements}
+    assert {tag for tag, _ in found.elements} == {tag for tag, _ in Skeleton(other).elements}
     assert not any(key.startswith("on") for key, _ in found.attributes)
     assert not any((value or "").startswith("javascript:") for _, value in found.attributes)
 
@@ -127,13 +94,61 @@ def test_long_names_are_cut_and_controls_replaced() -> None:
     assert "\ufffd" in page
 
 
-def test_the_page_loads_and_runs_nothing(plain: str) -> None:
-    found = Skeleton(plain)
-    tags = {tag for tag, _ in found.elements}
-    assert not tags & {"script", "link", "iframe", "object", "img", "image", "form", "base", "foreignobject"}
-    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in {v for _, v in found.attributes}
+@pytest.mark.parametrize("name", ["plain", *HOSTILE], ids=lambda n: repr(n[:12]))
+def test_the_page_loads_nothing_and_runs_one_script_that_is_ours(name: str) -> None:
+    page = render_html(search_named(name))
+    found = Skeleton(page)
+    tags = [tag for tag, _ in found.elements]
+    assert tags.count("script") == tags.count("style") == page.count("<script") == page.count("</script") == 1
+    assert ("script", ()) in found.elements
+    assert not {*tags} & {"link", "iframe", "object", "embed", "image", "form", "base", "foreignobject"}
+    assert page.split("<script>")[1].split("</script>")[0] == asset("report.js")
+    assert page.split("<style>")[1].split("</style>")[0] == asset("report.css")
+    (policy,) = [value for key, value in found.attributes if key == "content" and "default-src" in str(value)]
+    assert policy == (
+        f"default-src 'none'; script-src '{named('report.js')}'; style-src '{named('report.css')}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    assert not any(key == "style" for key, _ in found.attributes)
     references = [v for k, v in found.attributes if k in {"href", "xlink:href", "src"}]
-    assert all((value or "").startswith("#") for value in references)
+    assert all((value or "").startswith(("#", "data:image/png;base64,iVBORw0KGgo")) for value in references)
+
+
+def asset(name: str) -> str:
+    return files("sardonyx.pipeline.report").joinpath(name).read_text(encoding="utf8")
+
+
+def named(name: str) -> str:
+    """How the policy names one of our assets."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(asset(name).encode()).digest()).decode()
+
+
+def test_the_script_makes_nothing_of_text() -> None:
+    words = (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacent",
+        "document.write",
+        "eval",
+        "Function(",
+        "fetch",
+        "import(",
+        "http",
+    )
+    assert not [word for word in words if word in asset("report.js")]
+    assert "</" not in asset("report.js") + asset("report.css")
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "javascript:1", '"><script>', "PHN2Zz4=", "iVBORw0KGgo=", picture() + "é"]
+)
+def test_only_a_small_png_is_a_picture(text: str, tmp_path: Path) -> None:
+    report = replace(report_named("a"), changed=(ChangedSample(0, "1", "1", "2", text),))
+    assert "<img" not in render_html(report)
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(to_json(report)))
+    with pytest.raises(InputError, match="no small PNG"):
+        read_report(path)
 
 
 def test_ids_are_unique(plain: str) -> None:
@@ -142,16 +157,17 @@ def test_ids_are_unique(plain: str) -> None:
 
 
 def test_plots_follow_the_page_colours_and_carry_no_style_sheet(plain: str) -> None:
-    assert plain.count("<svg") == 4
+    assert plain.count("<svg") == 5
     assert plain.count("<style>") == 1
     assert "var(--accent)" in plain.split("</style>")[1]
     assert "#040404" not in plain
 
 
 def test_the_same_report_gives_the_same_bytes_in_another_process(plain: str) -> None:
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_report_html as t; print(t.digest(t.render_html(t.report_named('plain'))))"
+    code = "import sys; sys.path[:0] = sys.argv[1:]; import test_report_html as t; print(t.digest(t.render_html(t.report_named('plain'))))"
     variables = {**os.environ, "PYTHONHASHSEED": "7", "LC_ALL": "C", "HOME": "/nonexistent", "TERM": "dumb"}
-    command = [sys.executable, "-c", code, os.path.dirname(__file__)]
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", code, str(here), str(here.parent)]
     done = subprocess.run(command, capture_output=True, text=True, cwd="/", env=variables, check=True)
     assert done.stdout.strip() == digest(plain)
 

@@ -16,6 +16,7 @@ from sardonyx.pipeline.report import (
     StageLatency,
     headline,
     print_report,
+    reads_in_percent,
     to_json,
     write_json,
 )
@@ -82,6 +83,20 @@ def test_a_loss_inside_its_interval_is_neutral() -> None:
 
 def test_less_can_be_better() -> None:
     assert headline(replace(report(value=0.8), higher_is_better=False))[2].tone == "good"
+
+
+@pytest.mark.parametrize(("higher_is_better", "ends"), [(True, "−2.00 to −0.10"), (False, "+0.10 to +2.00")])
+def test_a_drop_becomes_a_gain_in_the_direction_of_the_metric(higher_is_better: bool, ends: str) -> None:
+    lost = headline(replace(report(), higher_is_better=higher_is_better))[2]
+    assert ends in spaced(lost.certainty)
+
+
+@pytest.mark.parametrize(
+    ("metric", "percent"),
+    [("top1", True), ("top5", True), ("f1", True), ("retrieval", True), ("mae", False), ("own.py:score", False)],
+)
+def test_what_is_at_most_one_is_read_in_percent(metric: str, percent: bool) -> None:
+    assert reads_in_percent(metric) is percent
 
 
 def test_one_model_has_no_headline() -> None:

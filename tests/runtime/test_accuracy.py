@@ -9,6 +9,8 @@ from onnx import helper
 from sardonyx.calib_data.data import CalibrationData
 from sardonyx.core.errors import DataError, ExpectationError, ModelError, UsageError
 from sardonyx.runtime import accuracy_drop, evaluate, score_samples
+from sardonyx.runtime.classification import topk_columns
+from sklearn.metrics import top_k_accuracy_score
 
 
 def test_top1_of_the_model_that_made_the_labels(linear: Any, data: CalibrationData) -> None:
@@ -27,6 +29,21 @@ def test_top1_against_numpy(linear: Any, data: CalibrationData) -> None:
     weight = model.load().graph.initializers["w"].const_value.numpy()
     expected = float(((data.source.read(range(50))["x"] @ weight).argmax(1) == data.labels).mean())
     assert evaluate(model, data).value == expected < 1.0
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_topk_against_scikit_learn(build: Any, count: int) -> None:
+    scores = np.random.default_rng(3).normal(size=(70, 6)).astype(np.float32)
+    labels = np.random.default_rng(4).integers(0, 6, 70)
+    model = build([helper.make_node("Identity", ["x"], ["y"])], {"y": ["N", 6]}, {}, ["N", 6])
+    found = evaluate(model, CalibrationData.from_arrays({"x": scores}, labels), f"top{count}")
+    assert found.value == pytest.approx(top_k_accuracy_score(labels, scores, k=count))
+    assert (found.method, found.n) == ("Wilson 95 %", 70)
+
+
+def test_of_equal_scores_the_lower_class_comes_first() -> None:
+    scores = np.array([[1.0, 1.0, 1.0, 0.0]] * 4 + [[np.nan, 1.0, 0.0, 0.0]])
+    assert topk_columns(scores, np.array([0, 1, 2, 3, 1]), count=2)[:, 0].tolist() == [1, 1, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +122,13 @@ def test_samples_are_needed(linear: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "match"), [("top5", "unknown metric 'top5'"), ("sqnr", "reference model")]
+    ("metric", "match"),
+    [
+        ("bleu", "unknown metric 'bleu'"),
+        ("top0", "unknown metric"),
+        ("top3", "top3 of 3 classes is always right"),
+        ("sqnr", "reference model"),
+    ],
 )
 def test_requests_that_make_no_sense_are_refused(
     linear: Any, data: CalibrationData, metric: str, match: str

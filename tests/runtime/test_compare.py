@@ -8,7 +8,7 @@ import pytest
 from onnx import helper
 from sardonyx.calib_data.data import CalibrationData
 from sardonyx.core.errors import UsageError
-from sardonyx.runtime import LatencyOptions, compare, environment_fingerprint
+from sardonyx.runtime import DriftOptions, LatencyOptions, compare, environment_fingerprint
 
 QUICK = LatencyOptions(batches=(1,), threads=1, rounds=5, warmup=1, sample_ms=0.2, seconds=1)
 
@@ -21,6 +21,26 @@ def test_models_side_by_side(linear: Any, data: CalibrationData) -> None:
     assert noisy.agreement.value == noisy.accuracy.value < 1.0
     assert plain.latency[0].verdict == "baseline"
     assert (report.samples, report.data_fingerprint) == (50, data.fingerprint)
+
+
+def test_a_drop_is_tested(linear: Any, data: CalibrationData) -> None:
+    models = {"plain": linear(), "same": linear(), "noisy": linear(noise=2.0)}
+    plain, same, noisy = compare(models, data, options=QUICK, latency=False).rows
+    assert plain.drop_test is None
+    assert (same.drop_test.p_value, same.drop_test.verdict) == (1.0, "no difference")
+    assert noisy.drop_test.verdict == "real"
+    assert noisy.drop_test.lost - noisy.drop_test.gained == pytest.approx(50 * noisy.drop.value)
+
+
+def test_drift_and_changed_answers_are_measured_where_asked(linear: Any, data: CalibrationData) -> None:
+    models = {"plain": linear(), "noisy": linear(noise=2.0)}
+    quiet = compare(models, data, options=QUICK, latency=False)
+    assert (quiet.drift, quiet.changed) == ((), ())
+    report = compare(models, data, options=QUICK, latency=False, drift=DriftOptions(), changed=3)
+    (drift,), (changed,) = report.drift, report.changed
+    assert (drift.model, drift.first_diverged.node) == ("noisy", "product")
+    assert changed.changed == round(50 * (1 - report.rows[1].agreement.value))
+    assert len(changed.answers) == 3
 
 
 def test_sizes_are_those_of_the_file(linear: Any, data: CalibrationData) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 from sardonyx.calib_data.data import CalibrationData
-from sardonyx.core.errors import DataError, UsageError
-from sardonyx.runtime import LatencyOptions, measure_latency
+from sardonyx.core.errors import DataError, ProviderError, UsageError
+from sardonyx.runtime import LatencyOptions, latency, measure_latency
 from sardonyx.runtime.feeds import feed_of, fixed_batch
 
 QUICK = LatencyOptions(batches=(1, 4), threads=1, rounds=6, warmup=1, sample_ms=0.5, seconds=2)
@@ -83,3 +83,48 @@ def test_whole_feeds_are_timed_one_by_one(linear: Any) -> None:
     report = measure_latency({"seven": linear(batch=7)}, feeds, QUICK)
     assert [r.batch for r in report.rows] == [1]
     assert feed_of(linear(batch=7), feeds, 1)["x"].shape == (7, 4)
+
+
+def test_all_that_a_row_can_hold(linear: Any) -> None:
+    options = replace(QUICK, batches=(4,), loads=2, pace=True, threads=1)
+    row = measure_latency({"a": linear()}, None, options).rows[0]
+    assert row.load_ms is not None
+    assert row.first_run_ms is not None
+    assert row.pace_ratio is not None
+    assert 0 < row.pace_low_ratio <= row.pace_ratio <= row.pace_high_ratio < 1  # a tiny model beside the pace
+    assert row.p90_ms <= row.p99_ms  # runs of microseconds: hundreds of them
+    assert row.throughput_per_s > 1000
+    assert (row.threads, row.warmup_runs >= 2) == (1, True)
+
+
+def test_what_is_not_asked_for_is_none(linear: Any) -> None:
+    report = measure_latency({"a": linear()}, None, replace(QUICK, batches=(4,)))
+    row = report.rows[0]
+    assert [row.load_ms, row.first_run_ms, row.pace_ratio, row.peak_memory_bytes] == [None] * 4
+    assert report.notes == ()
+    assert report.conditions.seconds > 0
+
+
+def test_cold_caches_are_said(linear: Any) -> None:
+    report = measure_latency({"a": linear()}, None, replace(QUICK, batches=(1,), rounds=5, cold=True))
+    assert "a buffer of" in report.notes[0]
+    assert report.rows[0].runs_per_sample <= 5
+
+
+@pytest.mark.parametrize("change", [{"threads": -1}, {"loads": -1}])
+def test_counts_below_zero_are_refused(linear: Any, change: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="fewer than 0"):
+        measure_latency({"a": linear()}, None, replace(QUICK, **change))
+
+
+def test_a_pace_that_a_provider_does_not_take_is_said(linear: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(model: Any, options: LatencyOptions) -> Any:
+        if model.name == "pace":
+            raise ProviderError("it takes integers only", remedy="none")
+        return opened(model, options)
+
+    opened = latency._open
+    monkeypatch.setattr(latency, "_open", refuse)
+    report = measure_latency({"a": linear()}, None, replace(QUICK, batches=(1,), pace=True))
+    assert report.rows[0].pace_ratio is None
+    assert "it takes integers only" in report.notes[0]

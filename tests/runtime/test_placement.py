@@ -27,6 +27,20 @@ def test_shares_of_nodes_and_of_time() -> None:
     assert [n.node for n in placement.elsewhere] == ["a"]
 
 
+def test_a_compiled_subgraph_counts_as_its_nodes() -> None:
+    kernels = parse_profile([event("subgraph", CUDA, 30), event("a", CPU, 10)])
+    placement = place(CUDA, kernels, {CUDA: 9, CPU: 1})
+    assert [(s.nodes, s.kernels) for s in placement.shares] == [(9, 1), (1, 1)]
+    assert placement.requested_ratio == pytest.approx(0.9)
+    assert [s.time_ratio for s in placement.shares] == pytest.approx([0.75, 0.25])
+
+
+def test_the_slow_first_run_does_not_decide_about_shares_of_time() -> None:
+    slow = [event("a", CUDA, 900), event("a", CUDA, 10), event("a", CUDA, 10)]
+    placement = place(CUDA, parse_profile([*slow, *(event("b", CPU, 10) for _ in range(3))]))
+    assert [s.time_ratio for s in placement.shares] == pytest.approx([0.5, 0.5])
+
+
 def test_nodes_that_ran_elsewhere_are_named_slowest_first() -> None:
     events = [event("x", CUDA, 1), *(event(f"n{i}", CPU, i) for i in range(7))]
     note = check_placement(Choice(CUDA), place(CUDA, parse_profile(events)))

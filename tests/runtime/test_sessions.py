@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_an_absent_provider_is_refused_or_said(linear: Any) -> None:
 
 
 def test_cuda_runs_the_nodes(stack: Any) -> None:
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
+    if "CUDAExecutionProvider" not in ort.get_available_providers() or not shutil.which("nvidia-smi"):
         pytest.skip("no CUDA device")
     session = open_session(stack(2), "cuda")
     run = session.bind({"x": np.ones((2, 64), np.float32)})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sardonyx.runtime.intervals import Interval
 from sardonyx.runtime.timing import LEAST_ROUNDS, TimingPlan, time_interleaved
-from sardonyx.runtime.verdict import judge, noise_ratio, speed_ratio, spread_ratio
+from sardonyx.runtime.verdict import judge, moments_ratio, noise_ratio, speed_ratio, spread_ratio
 
 
 class Machine:
@@ -118,3 +118,61 @@ def test_a_real_difference_is_found_in_moderate_noise() -> None:
 
 def test_spread() -> None:
     assert spread_ratio(np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == pytest.approx(2 / 3)
+
+
+def test_a_sample_is_the_median_of_its_runs_and_every_run_is_kept() -> None:
+    machine = Machine()
+    times = iter(
+        [1.0] * 7 + [1.0, 9.0, 1.0, 1.0, 1.0] * 100
+    )  # five runs to size the samples and two to settle; then one run of five is slow
+
+    def run() -> None:
+        machine.now_ns += int(next(times) * 1e6)
+
+    plan = TimingPlan(rounds=5, warmup=0, sample_ms=5.0)
+    timed = time_interleaved({"a": run}, plan, clock=lambda: machine.now_ns)
+    assert timed.runs_ms["a"].shape == (5, 5)
+    assert timed.runs_ms["a"].max() == 9.0
+    np.testing.assert_array_equal(timed.times_ms["a"], np.ones(5))
+
+
+def test_a_prepared_run_is_prepared_each_time_outside_the_time() -> None:
+    machine = Machine()
+    plan = TimingPlan(rounds=5, warmup=0, sample_ms=20.0, before_run=machine.candidate("walk", 50.0))  # type: ignore[arg-type]
+    timed = time_interleaved({"a": machine.candidate("a", 1.0)}, plan, clock=lambda: machine.now_ns)  # type: ignore[dict-item]
+    assert timed.runs_per_sample == {"a": 5}
+    np.testing.assert_allclose(timed.runs_ms["a"], 1.0)
+    assert machine.log == ["walk", "a"] * 30  # five runs to size the samples, then 5 rounds of 5
+
+
+def test_a_filler_lasts_as_long_as_the_longest_run() -> None:
+    machine = Machine()
+    runs = {"long": machine.candidate("long", 40.0), "pace": machine.candidate("pace", 2.0)}
+    plan = TimingPlan(rounds=5, warmup=0, filler="pace")
+    timed = time_interleaved(runs, plan, clock=lambda: machine.now_ns)  # type: ignore[arg-type]
+    assert timed.runs_per_sample == {"long": 1, "pace": 20}
+
+
+def test_a_warm_up_is_reported() -> None:
+    machine = Machine()
+    timed = time_interleaved(
+        {"a": machine.candidate("a", 5.0)},  # type: ignore[dict-item]
+        TimingPlan(rounds=5, warmup=2),
+        clock=lambda: machine.now_ns,
+    )
+    assert (timed.warm_ups["a"].runs, timed.warm_ups["a"].is_steady) == (4, True)
+
+
+def test_two_moments_are_compared_with_both_intervals() -> None:
+    exact, wide = Interval(2.0, 2.0, 2.0, ""), Interval(2.0, 1.8, 2.2, "")
+    same = moments_ratio(exact, exact)
+    assert same.value == 1.0
+    assert 0.9 < same.low < 1.0 < same.high < 1.1
+    assert moments_ratio(wide, wide).low < moments_ratio(wide, exact).low < same.low
+    assert moments_ratio(Interval(3.0, 3.0, 3.0, ""), exact).value == 1.5
+
+
+def test_a_slow_moment_that_twins_share_is_no_noise() -> None:
+    slow_moment = np.linspace(1, 3, 30)
+    assert noise_ratio(4 * slow_moment, 4 * slow_moment) == 0.0
+    assert noise_ratio(4 * slow_moment) > 0.2

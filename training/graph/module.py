@@ -13,10 +13,13 @@ import torch
 from torch import nn
 
 from ...core.errors import ModelError, UsageError
+from ..batches import Inputs, Outputs
+from ..layers import Values, unknown_layer
 from .compiler import Compiler, Known, Read
 from .dtypes import CARRIERS, to_array, to_torch
 from .plan import Mode
 from .program import Program, Schedule, make_schedule
+from .values import layer_values
 from .weights import (
     Role,
     Weight,
@@ -39,6 +42,7 @@ class _Compiled:
         slots: The slot of each value of the main graph, by name.
         externals: For each external of the program the name of an attribute of the module, or a host tensor.
         names: The torch name of each weight, by its name in the graph.
+        layers: The values that are layers, by name.
         schedules: Schedules by the slots that are wanted.
     """
 
@@ -47,6 +51,7 @@ class _Compiled:
     slots: Mapping[str, int]
     externals: tuple[str | torch.Tensor, ...]
     names: Mapping[str, str]
+    layers: tuple[str, ...]
     schedules: dict[tuple[int, ...], Schedule] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Compiled:
@@ -113,7 +118,8 @@ class TrainableGraph(nn.Module):
         kept = {w.name: names[w.name] for w in weights if roles[w.value] is not Role.HELD}
         outside = {value: slot for (value, _), slot in compiler.externals.items()}
         slots = {v.name: slot for v, slot in (outside | compiler.slots).items() if v.name}
-        self._compiled = _Compiled(model, program, slots, externals, kept)
+        layers = layer_values(graph.graph)
+        self._compiled = _Compiled(model, program, slots, externals, kept, layers)
         self.input_names = tuple(v.name or "" for v in graph.graph.inputs if not v.is_initializer())
         self.output_names = tuple(v.name or "" for v in graph.graph.outputs)
 
@@ -154,6 +160,29 @@ class TrainableGraph(nn.Module):
         """
         names = tuple(taps)
         return dict(zip(names, self._execute(inputs, self._compiled.schedule(names)), strict=True))
+
+    def layer_names(self) -> tuple[str, ...]:
+        """Values of the main graph that nodes compute from its inputs in floating point, in order."""
+        return self._compiled.layers
+
+    def with_layers(self, inputs: Inputs, names: Sequence[str]) -> tuple[Outputs, Values]:
+        """What the graph gives, and some of its values on the way: its layers, as distillation compares them.
+
+        Args:
+            inputs: A tensor for each input, in the graph's order.
+            names: Some of :meth:`layer_names`.
+
+        Raises:
+            UsageError: There is no such layer, or the number of inputs is another one.
+            ModelError: A node cannot compute these inputs.
+        """
+        for name in names:
+            if name not in self._compiled.layers:
+                raise unknown_layer(name, self._compiled.layers)
+        wanted = self._compiled.schedule((*self.output_names, *names))
+        found = self._execute(inputs, wanted)
+        outputs, values = found[: len(self.output_names)], found[len(self.output_names) :]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs), dict(zip(names, values, strict=True))
 
     def write_back(self) -> ir.Model:
         """A copy of the graph with the weights as they are now; nothing else differs.
