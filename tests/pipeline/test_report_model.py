@@ -93,7 +93,14 @@ def test_a_drop_becomes_a_gain_in_the_direction_of_the_metric(higher_is_better: 
 
 @pytest.mark.parametrize(
     ("metric", "percent"),
-    [("top1", True), ("top5", True), ("f1", True), ("retrieval", True), ("mae", False), ("own.py:score", False)],
+    [
+        ("top1", True),
+        ("top5", True),
+        ("f1", True),
+        ("retrieval", True),
+        ("mae", False),
+        ("own.py:score", False),
+    ],
 )
 def test_what_is_at_most_one_is_read_in_percent(metric: str, percent: bool) -> None:
     assert reads_in_percent(metric) is percent
