@@ -56,13 +56,15 @@ class StepRecord:
     reused: bool = field(default=False, compare=False)
 
 
-def prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:
+def prepare_folder(folder: Path, *, resume: bool, force: bool, mark: str = RECIPE, what: str = "run") -> None:
     """Make the folder of a run, or refuse the one that is there.
 
     Args:
         folder: The folder; those above it are made too.
         resume: Whether finished steps in it are to be reused.
         force: Whether an earlier run in it is to be forgotten.
+        mark: The file by which such a folder is known.
+        what: What fills it, in a word.
 
     Raises:
         UsageError: It holds something, and neither flag was given; or it is not the folder of a run.
@@ -83,13 +85,14 @@ def prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:
     names = {p.name for p in folder.iterdir() if not re.fullmatch(r"\.lock(\..*)?|\..*\.tmp", p.name)}
     if not names:
         return
-    if RECIPE not in names:
+    if mark not in names:
         raise UsageError(
-            f"folder {folder} holds files that no run has written", remedy="choose an empty or a new folder"
+            f"folder {folder} holds files that no {what} has written",
+            remedy="choose an empty or a new folder",
         )
     if not (resume or force):
         raise UsageError(
-            f"folder {folder} holds an earlier run",
+            f"folder {folder} holds an earlier {what}",
             remedy="--resume goes on with it, --force starts it again",
         )
 
