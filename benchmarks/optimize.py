@@ -79,9 +79,9 @@ def _image_tasks(models: list[Path], work: Path) -> Iterator[Task]:
     order = np.random.default_rng(0).permutation(len(train))
     parts = {"calib": order[:1024], "judge": order[1024 : 1024 + 2048]}
     for name, chosen in parts.items():
-        arrays = train.source.read(train.indices[chosen])
+        arrays = train.source.read([train.indices[i] for i in chosen])
         assert train.labels is not None
-        np.savez(work / f"{name}.npz", **arrays, labels=train.labels[chosen])  # type: ignore[arg-type]
+        np.savez(work / f"{name}.npz", **arrays, labels=train.labels[chosen])
     words = ("--calib", str(work / "calib.npz"), "--eval", str(work / "judge.npz"))
     for model in models:
         yield Task(model.stem, model, words, sx.open_data("fashion-mnist:test"))

@@ -140,9 +140,17 @@ def _describe(error: BaseException) -> tuple[int, str, str]:
         case SardonyxError():
             return error.exit_code, error.cause, error.remedy
         case KeyboardInterrupt() | typer.Abort():
-            return INTERRUPTED, "interrupted", "no half-written output was left behind; --resume goes on with a run or a search"
+            return (
+                INTERRUPTED,
+                "interrupted",
+                "no half-written output was left behind; --resume goes on with a run or a search",
+            )
         case _Terminated():
-            return TERMINATED, "terminated", "no half-written output was left behind; --resume goes on with a run or a search"
+            return (
+                TERMINATED,
+                "terminated",
+                "no half-written output was left behind; --resume goes on with a run or a search",
+            )
         case _ if isinstance(error, _ParserError):
             command = getattr(getattr(error, "ctx", None), "command_path", "sardonyx")
             return 2, " ".join(error.format_message().split()), f"`{command} --help` lists what it takes"
