@@ -12,7 +12,7 @@ import typer
 from ..core.errors import ExpectationError, UsageError
 from ..core.files import check_output, write_atomic
 from .console import UnmetError
-from .flags import DATA_HELP, Flags, Libraries, Preprocess, Root
+from .flags import DATA_HELP, AllowFallback, Flags, Libraries, Preprocess, Root
 from .show_bench import show_bench, show_gate
 from .text import parse_share
 
@@ -78,9 +78,7 @@ def bench(
     memory: Memory = False,
     cold: Cold = False,
     data: Annotated[str | None, typer.Option(metavar="DATA", help=f"{DATA_HELP}; random without it.")] = None,
-    allow_fallback: Annotated[
-        bool, typer.Option("--allow-fallback", help="Accept nodes that the provider hands to the CPU.")
-    ] = False,
+    allow_fallback: AllowFallback = False,
     libraries: Libraries = None,
     placement: Annotated[
         bool, typer.Option("--placement", help="Show which provider ran which node, and why; -v does so too.")

@@ -9,7 +9,7 @@ import typer
 
 from ..core.errors import ExpectationError
 from .console import UnmetError
-from .flags import DATA_HELP, METRIC_NAMES, Flags, Libraries, Preprocess, Root, Threads
+from .flags import DATA_HELP, METRIC_NAMES, AllowFallback, Flags, Libraries, Preprocess, Root, Threads
 
 if TYPE_CHECKING:
     from ..runtime import DriftOptions
@@ -56,9 +56,7 @@ def compare(
     drift: WithDrift = False,
     drift_db: DriftDb = None,
     changed: Changed = 0,
-    allow_fallback: Annotated[
-        bool, typer.Option("--allow-fallback", help="Accept nodes that the provider hands to the CPU.")
-    ] = False,
+    allow_fallback: AllowFallback = False,
     libraries: Libraries = None,
     root: Root = None,
     preprocess: Preprocess = None,

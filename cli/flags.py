@@ -68,6 +68,9 @@ Libraries = Annotated[
         "--ep-library", metavar="NAME=PATH", help="Load a plug-in library of execution providers. Repeatable."
     ),
 ]
+AllowFallback = Annotated[
+    bool, typer.Option("--allow-fallback", help="Accept nodes that the provider hands to the CPU.")
+]
 DATA_HELP = (
     "DATA: .npz, folder of images, file.py:function, or digits, fashion-mnist, cifar10 [:split][:limit]"
 )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .flags import DATA_HELP, Flags, Libraries, Preprocess, Root, Threads
+from .flags import DATA_HELP, AllowFallback, Flags, Libraries, Preprocess, Root, Threads
 
 
 def profile(
@@ -27,9 +27,7 @@ def profile(
         int, typer.Option(metavar="N", min=1, help="Show this many nodes, the slowest first.")
     ] = 20,
     rounds: Annotated[int, typer.Option(metavar="N", min=5, help="Runs of each model.")] = 30,
-    allow_fallback: Annotated[
-        bool, typer.Option("--allow-fallback", help="Accept nodes that the provider hands to the CPU.")
-    ] = False,
+    allow_fallback: AllowFallback = False,
     libraries: Libraries = None,
     root: Root = None,
     preprocess: Preprocess = None,

@@ -134,12 +134,17 @@ class Judge:
         """A model's figure."""
         return evaluate(model, self.data, self.metric, threads=self.threads, reference=self.original)
 
+    def lost(self, after: Accuracy) -> float:
+        """How much worse a figure is than the float model's; negative where it is better."""
+        sign = 1 if self.before.higher_is_better else -1
+        return sign * (self.before.value - after.value)
+
     def budget(self, candidate: Candidate, max_drop: float, relief: Relief) -> DropBudget:
         """What a candidate loses."""
         after = self.measure(candidate.model)
-        sign = 1 if self.before.higher_is_better else -1
-        lost = sign * (self.before.value - after.value)
-        return DropBudget(self.metric, max_drop, self.before, after, lost, relief.to_float, relief.to_wide)
+        return DropBudget(
+            self.metric, max_drop, self.before, after, self.lost(after), relief.to_float, relief.to_wide
+        )
 
 
 def search_drop(

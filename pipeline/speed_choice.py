@@ -100,12 +100,7 @@ def choose_fastest(
     report = measure_latency(models, data, options)
     choices = []
     for name, (_, left) in found.items():
-        row = report.row(name, batch)
-        if row is None:
-            raise UsageError(
-                f"the model does not take a batch of {batch}: {report.skipped[0].reason}",
-                remedy="give --batch the model's own batch size",
-            )
+        row = report.row_of(name, batch)
         choices.append(
             TimedChoice(name, left, row.speed_ratio, row.speed_low_ratio, row.speed_high_ratio, row.verdict)
         )

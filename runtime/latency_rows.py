@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..core.errors import UsageError
 from .machine_state import Conditions
 from .verdict import Verdict
 
@@ -148,3 +149,17 @@ class LatencyReport:
     def row(self, model: str, batch: int) -> LatencyRow | None:
         """The row of a model at a batch size, or None where it was skipped."""
         return next((r for r in self.rows if (r.model, r.batch) == (model, batch)), None)
+
+    def row_of(self, model: str, batch: int) -> LatencyRow:
+        """The row of a model at the one batch size that it was timed at.
+
+        Raises:
+            UsageError: It was skipped: the model does not take that batch.
+        """
+        found = self.row(model, batch)
+        if found is None:
+            raise UsageError(
+                f"the model does not take a batch of {batch}: {self.skipped[0].reason}",
+                remedy="give --batch the model's own batch size",
+            )
+        return found

@@ -192,11 +192,10 @@ def _paths(subject: Subject, monitor: Monitor) -> dict[str, CutPath]:
     source, data, options, target = subject.source, subject.data, subject.options, subject.target
     is_timed = target.is_cpu and options.provider == "cpu"
     judge = subject.judge
-    sign = 1 if judge.before.higher_is_better else -1
     bound = max(_LOST_BEYOND * options.max_drop, _LOST_AT_LEAST * abs(judge.before.value))
 
     def is_lost(model: ModelArtifact) -> bool:
-        return sign * (judge.before.value - judge.measure(model).value) > bound
+        return judge.lost(judge.measure(model)) > bound
 
     asked = path_options(source, data, target, options, timed=is_timed)
     return {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ...calib_data import CalibrationData
 from ...core import ModelArtifact
 from ...core.errors import ExpectationError, InputError, UsageError
+from ...core.metrics import measure_graph
 from ...core.targets import Target
 from ...runtime import Accuracy, LatencyOptions, measure_latency
 from ..chain import MODEL
@@ -50,6 +52,11 @@ class Subject:
     judge: Judge
     target: Target
     options: OptimizeOptions
+
+    @cached_property
+    def params(self) -> int:
+        """Parameters of the original."""
+        return _params(self.original)
 
     @property
     def words(self) -> dict[str, Any]:
@@ -217,9 +224,7 @@ class Workshop:
 
     def _measure(self, model: ModelArtifact) -> dict[str, Any]:
         subject, options = self.subject, self.subject.options
-        judge = subject.judge
-        accuracy = judge.measure(model)
-        sign = 1 if judge.before.higher_is_better else -1
+        accuracy = subject.judge.measure(model)
         timing = LatencyOptions(
             batches=(options.batch,),
             threads=options.threads,
@@ -228,17 +233,13 @@ class Workshop:
             seed=options.seed,
         )
         report = measure_latency({"original": subject.original, "candidate": model}, subject.data, timing)
-        row = report.row("candidate", options.batch)
-        if row is None:
-            raise UsageError(
-                f"the model does not take a batch of {options.batch}", remedy=report.skipped[0].reason
-            )
+        row = report.row_of("candidate", options.batch)
         return {
             "accuracy": accuracy,
-            "lost": sign * (judge.before.value - accuracy.value),
+            "lost": subject.judge.lost(accuracy),
             "speed": [row.speed_ratio, row.speed_low_ratio, row.speed_high_ratio],
             "size_bytes": model.size_bytes,
-            "params_ratio": _params(model) / max(_params(subject.original), 1),
+            "params_ratio": _params(model) / max(subject.params, 1),
         }
 
 
@@ -252,8 +253,6 @@ def _heal_epochs(samples: int) -> int:
 
 
 def _params(model: ModelArtifact) -> int:
-    from ...core.metrics import measure_graph
-
     return measure_graph(model.load()).params
 
 
