@@ -1,5 +1,6 @@
 """Pruning of neurons and of single weights."""
 
+from .branches import Branch, find_branches, skip_branches
 from .costing import NodeTimes, TimeTable, macs_model, node_work
 from .criteria import CRITERION_TABLE, NeuronView
 from .options import CRITERIA, WITHOUT_SAMPLES, PruneOptions
@@ -7,6 +8,7 @@ from .plan import PLAN_SCHEMA, PlannedCut, PrunePlan
 from .proof import Proof
 from .prune import PruneOutcome, prune
 from .report import GroupPlan, PruneReport, Round
+from .skipping import BranchPrice, SkipBranchesPass, SkipReport, rank_branches
 from .sparsity import Pattern
 from .structured import StructuredPruningPass, sample_shapes_of
 from .waypoint import Visit, Waypoint
@@ -17,6 +19,8 @@ __all__ = [
     "CRITERION_TABLE",
     "PLAN_SCHEMA",
     "WITHOUT_SAMPLES",
+    "Branch",
+    "BranchPrice",
     "GroupPlan",
     "NeuronView",
     "NodeTimes",
@@ -28,13 +32,18 @@ __all__ = [
     "PrunePlan",
     "PruneReport",
     "Round",
+    "SkipBranchesPass",
+    "SkipReport",
     "StructuredPruningPass",
     "TimeTable",
     "Visit",
     "Waypoint",
     "WeightPruningPass",
+    "find_branches",
     "macs_model",
     "node_work",
     "prune",
+    "rank_branches",
     "sample_shapes_of",
+    "skip_branches",
 ]

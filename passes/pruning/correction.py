@@ -9,7 +9,7 @@ better than new weights: both are tried, and what samples held out from the regr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,9 @@ from ...calib_data.runner import Runner
 from .holdout import split_off
 from .linear_layers import LinearLayer, linear_layers
 from .normalization import reestimate
-from .positions import BATCH, Picked, PickedRows, rows_at
+from .positions import Picked, PickedRows, rows_at
 from .regression import Fit, Moments, best_fit
+from .wanted import WantedRows
 
 Alive = Mapping[tuple[ir.Value, int], npt.NDArray[np.int64]]
 """For an axis of an initializer, which of its indices at first are left."""
@@ -50,7 +51,14 @@ class CorrectionGain:
 
 
 def correct_outputs(
-    model: ir.Model, original: ir.Model, alive: Alive, data: CalibrationData, runner: Runner, *, seed: int = 0
+    model: ir.Model,
+    original: ir.Model,
+    alive: Alive,
+    data: CalibrationData,
+    runner: Runner,
+    *,
+    seed: int = 0,
+    nodes: Collection[ir.Node] | None = None,
 ) -> list[CorrectionGain]:
     """Correct every linear layer of a cut graph.
 
@@ -61,17 +69,26 @@ def correct_outputs(
         data: The samples; a quarter of them judges.
         runner: Executes both graphs.
         seed: Seed of the choice of samples and positions.
+        nodes: The nodes that may have to be corrected; all of the graph where None.
 
     Returns:
         What it gave, for each layer that was corrected.
     """
     names = {v.name or "" for node in original.graph for v in node.outputs}
     parts = split_off(data, seed)
-    layers = {layer.node: layer for layer in linear_layers(model, names)}
+    layers = {
+        layer.node: layer for layer in linear_layers(model, names) if nodes is None or layer.node in nodes
+    }
+    kept = {
+        node: alive[layer.weight, layer.out_axis]
+        for node, layer in layers.items()
+        if (layer.weight, layer.out_axis) in alive
+    }
+    wanted = [WantedRows(original, list(layers.values()), kept, part, runner, seed) for part in parts]
     gains = []
-    for node in list(model.graph):
+    for node in list(model.graph) if nodes is None else nodes:
         if node in layers:
-            gains.append(_fit(layers[node], model, original, alive, parts, runner, seed))
+            gains.append(_fit(layers[node], model, wanted, seed))
         elif node.op_type == "BatchNormalization" and node.outputs[0].name in names:
             errors = reestimate(node, model, original, alive, parts, runner)
             gains.append(None if errors is None else CorrectionGain(node.name or "", *errors))
@@ -81,17 +98,13 @@ def correct_outputs(
 def _fit(
     layer: LinearLayer,
     model: ir.Model,
-    original: ir.Model,
-    alive: Alive,
-    parts: tuple[CalibrationData, CalibrationData],
-    runner: Runner,
+    wanted: Sequence[WantedRows],
     seed: int,
 ) -> CorrectionGain | None:
     """Look at one layer in both graphs, and correct it."""
-    kept = alive.get((layer.weight, layer.out_axis))
     fit, judge = _Seen(layer), _Seen(layer)
-    for seen, part in zip((fit, judge), parts, strict=True):
-        _collect(seen, model, original, kept, part, runner, seed)
+    for seen, rows in zip((fit, judge), wanted, strict=True):
+        _collect(seen, model, rows, seed)
     return _correct(layer, fit, judge)
 
 
@@ -118,24 +131,20 @@ class _Seen:
 def _collect(
     seen: _Seen,
     model: ir.Model,
-    original: ir.Model,
-    kept: npt.NDArray[np.int64] | None,
-    data: CalibrationData,
-    runner: Runner,
+    wanted: WantedRows,
     seed: int,
 ) -> None:
-    """Run both graphs on the same samples, and look at the same positions of both."""
+    """Run the cut graph on the samples that the original was run on, and look at the same positions of both."""
     layer = seen.layer
     # The original's output is wanted; behind a residual sum, what brings the sum to the original's.
-    name = layer.sum_behind or layer.node.outputs[0].name or ""
-    cuts = PickedRows(seed, with_features=seen.inputs is not None).of(model, layer, data, runner, (name,))
-    wholes = runner.run(original, list(data.batches(BATCH)), [name], optimize=True)
-    for cut, whole in zip(cuts, wholes, strict=True):
-        wanted = rows_at(whole[name], layer.channel_axis, cut.places)
-        wanted = wanted if kept is None else wanted[:, kept]
+    cuts = PickedRows(seed, with_features=seen.inputs is not None).of(
+        model, layer, wanted.data, wanted.runner, (layer.wanted,)
+    )
+    for cut, whole in zip(cuts, wanted.of(layer), strict=True):
+        rows = whole.astype(np.float64)
         if layer.sum_behind:
-            wanted = wanted - rows_at(cut.values[name], layer.channel_axis, cut.places) + cut.made
-        seen.update(cut, wanted)
+            rows = rows - rows_at(cut.values[layer.wanted], layer.channel_axis, cut.places) + cut.made
+        seen.update(cut, rows)
 
 
 def _correct(layer: LinearLayer, fit: _Seen, judge: _Seen) -> CorrectionGain | None:

@@ -40,6 +40,16 @@ class LinearLayer:
         return -1 if self.window is None else 1
 
     @property
+    def wanted(self) -> str:
+        """The value whose rows the layer is fitted to: behind a residual sum, the sum."""
+        return self.sum_behind or self.node.outputs[0].name or ""
+
+    @property
+    def outputs(self) -> int:
+        """How many channels it makes."""
+        return int(_content(self.weight).shape[self.out_axis])
+
+    @property
     def blocks(self) -> int:
         """Groups that are solved apart."""
         return 1 if self.window is None else self.window.groups

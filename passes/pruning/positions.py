@@ -78,7 +78,7 @@ class PickedRows:
         inside = [source] if source not in feeds[0] and self.with_features else []
         names = list(dict.fromkeys([*inside, made, *also]))
         for feed, values in zip(feeds, runner.run(model, feeds, names, optimize=True), strict=True):
-            places = _choose(values[made].shape, layer.channel_axis, random)
+            places = choose_places(values[made].shape, layer.channel_axis, random)
             features = np.zeros((0, 1, 0), np.float32)
             if self.with_features:
                 features = layer_rows(layer, values[source] if source in values else feed[source], places)
@@ -97,7 +97,8 @@ def rows_at(array: Array, axis: int, places: Places) -> npt.NDArray[np.float64]:
     return np.moveaxis(array, axis, -1)[places].astype(np.float64)
 
 
-def _choose(shape: tuple[int, ...], axis: int, random: np.random.Generator) -> Places:
+def choose_places(shape: tuple[int, ...], axis: int, random: np.random.Generator) -> Places:
+    """Positions of an output along all axes but that of its channels: all, or :data:`MOST` of them."""
     axis %= len(shape)
     sizes = shape[:axis] + shape[axis + 1 :]
     count = int(np.prod(sizes))

@@ -45,6 +45,7 @@ def prune(
     plan_only: bool = False,
     table: TimeTable | None = None,
     visit: Visit | None = None,
+    wanted: ir.Model | None = None,
 ) -> PruneOutcome:
     """Prune a graph.
 
@@ -59,6 +60,8 @@ def prune(
         plan_only: Plan and cut nothing.
         table: Measured times, for a budget of time.
         visit: Is shown the graph after every round in which neurons went; what it raises ends the pruning.
+        wanted: The graph whose outputs the last fit aims at, with the same names, where ``model`` was made from another;
+            ``model`` itself by default.
 
     Returns:
         The pruned graph with its report.
@@ -74,7 +77,15 @@ def prune(
     NameFixPass()(work)
     if options.granularity == "structured":
         step = StructuredPruningPass(
-            options, target, data, runner, progress, plan_only=plan_only, table=table, visit=visit
+            options,
+            target,
+            data,
+            runner,
+            progress,
+            plan_only=plan_only,
+            table=table,
+            visit=visit,
+            wanted=wanted,
         )
         step(work)
         return PruneOutcome(work, step.report)

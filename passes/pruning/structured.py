@@ -59,6 +59,7 @@ class StructuredPruningPass(GraphPass):
         plan_only: Whether to stop at the plan of one round to the whole budget, cutting nothing.
         table: Measured times, for a budget of time.
         visit: Is shown the graph after every round.
+        wanted: The graph whose outputs the last fit aims at, where it is not the one that is cut.
     """
 
     name: ClassVar[str] = "prune"
@@ -74,6 +75,7 @@ class StructuredPruningPass(GraphPass):
         plan_only: bool = False,
         table: TimeTable | None = None,
         visit: Visit | None = None,
+        wanted: ir.Model | None = None,
     ) -> None:
         super().__init__(sample_shapes_of(data))
         self.needs_samples = options.compensate or not _is_blind(options)
@@ -94,6 +96,7 @@ class StructuredPruningPass(GraphPass):
         self.plan_only = plan_only
         self.table = table
         self.visit = visit
+        self.wanted = wanted
         is_judged = data is not None and (options.criterion == "output" or options.max_error is not None)
         self.fitting: CalibrationData | None = data
         self.held_out: CalibrationData | None = None
@@ -117,7 +120,7 @@ class StructuredPruningPass(GraphPass):
         planner.begin(first)
         start = plan_groups(tuple(first.groups))
         total = 1 if self.plan_only or self.options.plan is not None else self.options.steps
-        original = model.clone() if self.options.compensate and not self.plan_only else None
+        original = (self.wanted or model).clone() if self.options.compensate and not self.plan_only else None
         widths = {g.name: g.size for g in first.groups}
         for step in range(total):
             self.progress(step, total)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from ...core.errors import UsageError
 
-DEEPEST = 0.04
+DEEPEST = 0.08
 """Share of the cost that the deepest cut of a path aims at."""
 
 ROUNDS = 20
-"""Rounds of a path: each leaves about 0.85 of what it found."""
+"""Rounds of a path: each leaves about 0.88 of what it found."""
 
-LONG_ROUNDS = 14
-"""Rounds of a path with longer strides."""
+FOR_SKIPS = 0.5
+"""Share of the budget that skipping branches may spend before neurons are cut."""
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,27 @@
-"""Paths of cuts: one pruning to the bottom, every round of which is a cut of its own."""
+"""Paths of cuts: one pruning to the bottom, every round of which is a cut of its own.
+
+A path begins at the whole model, or where branches have been skipped already.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ...calib_data import CalibrationData
 from ...core import ModelArtifact
 from ...core.errors import ExpectationError
 from ...core.targets import Target
-from ...passes.pruning import PruneOptions, PruneReport, TimeTable, Waypoint
+from ...passes.pruning import PruneOptions, TimeTable, Waypoint, find_branches, sample_shapes_of
 from ...passes.pruning import prune as prune_graph
+from ..documents import plain
 from ..monitor import Monitor
-from .options import DEEPEST, LONG_ROUNDS, ROUNDS, OptimizeOptions
+from .options import DEEPEST, ROUNDS, OptimizeOptions
 
-EXACT, APPROXIMATE, STRIDES, BY_OUTPUT = "exact", "approximate", "strides", "by-output"
-"""Names of the paths."""
+EXACT, APPROXIMATE, SKIPPED, BY_OUTPUT = "exact", "approximate", "skipped", "by-output"
+"""Names of the paths of cuts."""
 
 FEW_SAMPLES = 256
 """With fewer samples than this, a path that asks the outputs what each group is worth is tried too."""
@@ -25,6 +29,23 @@ FEW_SAMPLES = 256
 
 class _FarEnoughError(Exception):
     """No deeper cut can be of use."""
+
+
+class Way(Protocol):
+    """A way to make a model smaller step by step."""
+
+    @property
+    def depth(self) -> int:
+        """How many steps it has."""
+        ...
+
+    def cut(self, depth: int) -> tuple[ModelArtifact, dict[str, Any]]:
+        """The model after so many steps, from 1, and what the steps report.
+
+        Raises:
+            ExpectationError: It has fewer.
+        """
+        ...
 
 
 @dataclass
@@ -40,6 +61,8 @@ class CutPath:
         monitor: Is told how it goes on.
         is_lost: Whether a model that is not yet fitted has lost so much that no deeper one can be of use.
         times: Measures the times that cuts are to save, when the path is walked; None where MACs are counted.
+        begins: Gives the model that the walk begins with, when it begins, or None where there is no such way; the
+            source where it is None itself. Fits aim at the source's outputs always.
     """
 
     name: str
@@ -50,6 +73,8 @@ class CutPath:
     monitor: Monitor
     is_lost: Callable[[ModelArtifact], bool]
     times: Callable[[], TimeTable] | None = None
+    begins: Callable[[], tuple[ModelArtifact, dict[str, Any]] | None] | None = None
+    _reported: dict[str, Any] = field(default_factory=dict, repr=False)
     _waypoints: list[Waypoint] | None = field(default=None, repr=False)
 
     @property
@@ -57,7 +82,7 @@ class CutPath:
         """Rounds in which something was cut."""
         return len(self._walked())
 
-    def cut(self, depth: int) -> tuple[ModelArtifact, PruneReport]:
+    def cut(self, depth: int) -> tuple[ModelArtifact, dict[str, Any]]:
         """The cut after so many rounds, from 1, with every layer fitted to the original's outputs.
 
         Raises:
@@ -68,7 +93,7 @@ class CutPath:
                 f"path {self.name} ends after {self.depth} rounds", remedy="ask for fewer rounds"
             )
         graph, report = self._walked()[depth - 1].finish()
-        return ModelArtifact.of(graph), report
+        return ModelArtifact.of(graph), {**self._reported, "prune": plain(report)}
 
     def _walked(self) -> list[Waypoint]:
         if self._waypoints is None:
@@ -87,16 +112,23 @@ class CutPath:
                 self.monitor.note(f"path {self.name}: too much is lost at {waypoint.left:.2f} of the cost")
                 raise _FarEnoughError
 
+        start = self.source
+        if self.begins is not None:
+            begun = self.begins()
+            if begun is None:
+                return
+            start, self._reported = begun
         table = None if self.options.time is None or self.times is None else self.times()
         with suppress(_FarEnoughError), self.monitor.progress(f"cutting, path {self.name}") as progress:
             prune_graph(
-                self.source.load(),
+                start.load(),
                 self.data,
                 self.options,
                 target=self.target,
                 progress=progress,
                 table=table,
                 visit=visit,
+                wanted=self.source.load(),
             )
 
 
@@ -123,9 +155,8 @@ def path_options(
         found[EXACT] = PruneOptions(**common)
     if options.approximate is not False and _more_when_approximate(source, data, target):
         found[APPROXIMATE] = PruneOptions(approximate=True, **common)
-    else:
-        # Rounds of another length come to other cuts, between those of the first path and not worse than they.
-        found[STRIDES] = PruneOptions(**{**common, "steps": LONG_ROUNDS})
+    if find_branches(source.load(), sample_shapes_of(data)):
+        found[SKIPPED] = found.get(APPROXIMATE, PruneOptions(**common))
     if len(data) < FEW_SAMPLES:
         found[BY_OUTPUT] = PruneOptions(criterion="output", **common)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from ...core import ModelArtifact
 from ...core.errors import ExpectationError, UsageError
 from ...core.files import write_atomic
 from ...core.targets import Target, get_target
+from ...passes.pruning import PruneOptions
 from ...runtime.feeds import fixed_batch
 from ...runtime.providers import choose_provider, current_offer
 from ..chain import MODEL
@@ -23,14 +25,15 @@ from ..monitor import Monitor, Silent
 from ..opening import ModelLike, as_model, clean
 from ..report import RunReport, render_html
 from ..workspace import MANIFEST, identity_of
-from .candidates import Candidate, pareto_front
+from .candidates import Candidate, Plan, pareto_front
 from .decision import Decision, decide
 from .folder import open_folder
 from .ledger import Ledger, require_optuna
-from .options import OptimizeOptions
+from .options import FOR_SKIPS, OptimizeOptions
 from .outcome import document_of, report_of
-from .paths import CutPath, path_options
+from .paths import SKIPPED, CutPath, path_options
 from .search import Search, precisions_of
+from .skips import SKIPS, SkipPath
 from .times import times_of
 from .workshop import Subject, Workshop
 
@@ -131,20 +134,19 @@ def optimize(
     subject = _subject(model, data, evaluation, options, target)
     _check(subject)
     place = open_folder(Path(folder), resume=resume, force=force)
-    paths = _paths(subject, monitor)
+    ways = _ways(subject, monitor)
     study = identity_of({"search": subject.words})
     ledger = Ledger(
         place,
         study,
         storage,
-        paths=tuple(paths),
+        paths=tuple(ways),
         precisions=precisions_of(subject.target),
         max_drop=options.max_drop,
         seed=options.seed,
     )
-    workshop = Workshop(subject, paths, place, ledger, monitor)
-    for path in paths.values():
-        path.times = partial(times_of, workshop, path.options)
+    workshop = Workshop(subject, ways, place, ledger, monitor)
+    _connect(workshop, ways)
     search = Search(
         workshop, ledger, options, subject.target, monitor, time.monotonic, _deadline(start, options)
     )
@@ -187,20 +189,53 @@ def _check(subject: Subject) -> None:
     _ = subject.judge.before
 
 
-def _paths(subject: Subject, monitor: Monitor) -> dict[str, CutPath]:
-    """The paths that are worth a walk."""
+def _ways(subject: Subject, monitor: Monitor) -> dict[str, CutPath | SkipPath]:
+    """The ways that are worth a walk; branches are skipped before one that begins where they are gone."""
     source, data, options, target = subject.source, subject.data, subject.options, subject.target
-    is_timed = target.is_cpu and options.provider == "cpu"
     judge = subject.judge
     bound = max(_LOST_BEYOND * options.max_drop, _LOST_AT_LEAST * abs(judge.before.value))
 
     def is_lost(model: ModelArtifact) -> bool:
         return judge.lost(judge.measure(model)) > bound
 
-    asked = path_options(source, data, target, options, timed=is_timed)
-    return {
+    asked = path_options(source, data, target, options, timed=_is_timed(subject))
+    paths = {
         name: CutPath(name, source, data, target, words, monitor, is_lost) for name, words in asked.items()
     }
+    if SKIPPED not in paths:
+        return dict(paths)
+    skips = SkipPath(SKIPS, source, data, monitor, options.exclude, options.seed)
+    return {SKIPS: skips, **paths}
+
+
+def _is_timed(subject: Subject) -> bool:
+    """Whether a table of times says what a layer costs."""
+    return subject.target.is_cpu and subject.options.provider == "cpu"
+
+
+def _connect(workshop: Workshop, ways: Mapping[str, CutPath | SkipPath]) -> None:
+    """Tell the ways what they find out in the workshop: times, and what to begin with."""
+    for way in ways.values():
+        if isinstance(way, CutPath):
+            way.times = partial(times_of, workshop, way.options)
+            way.begins = partial(_skipped, workshop) if way.name == SKIPPED else None
+        elif _is_timed(workshop.subject):
+            way.times = partial(times_of, workshop, PruneOptions(time=1.0, exclude=way.exclude))
+
+
+def _skipped(workshop: Workshop) -> tuple[ModelArtifact, dict[str, Any]] | None:
+    """The model with as many branches skipped as a part of the budget allows; None where it allows none."""
+    allowed = FOR_SKIPS * workshop.subject.options.max_drop
+    best = None
+    for depth in range(1, workshop.depth(SKIPS) + 1):
+        candidate = workshop.candidate(Plan(SKIPS, depth))
+        if candidate is None or not candidate.holds(allowed):
+            break
+        best = candidate
+    if best is None:
+        return None
+    workshop.monitor.note(f"path {SKIPPED} begins at {best.name}")
+    return ModelArtifact.open(best.file), {"skip": best.figures["skip"]}
 
 
 def _deadline(start: float, options: OptimizeOptions) -> float | None:

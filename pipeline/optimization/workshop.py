@@ -24,7 +24,7 @@ from ..workspace import STEPS, StepRecord, finished_step, identity_of, write_ste
 from .candidates import UNCUT, Candidate, Plan
 from .ledger import Ledger
 from .options import OptimizeOptions
-from .paths import CutPath
+from .paths import Way
 
 _GLANCE_SECONDS = 4.0
 """Time to say how fast a candidate is: enough to choose by, not to prove anything."""
@@ -88,7 +88,7 @@ class Workshop:
     """
 
     subject: Subject
-    paths: Mapping[str, CutPath]
+    paths: Mapping[str, Way]
     folder: Path
     ledger: Ledger
     monitor: Monitor
@@ -170,8 +170,7 @@ class Workshop:
             return self._healed(plan)
         if plan.path == UNCUT or plan.depth == 0:
             return self.subject.source, {}
-        model, report = self.paths[plan.path].cut(plan.depth)
-        return model, {"prune": plain(report)}
+        return self.paths[plan.path].cut(plan.depth)
 
     def _before(self, plan: Plan, **changes: Any) -> tuple[ModelArtifact, dict[str, Any]]:
         """The model that a step begins with, and what its own steps reported."""
@@ -179,7 +178,7 @@ class Workshop:
         before = self.candidate(earlier)
         if before is None:
             raise ExpectationError(self.refused[earlier], remedy="see what that plan needs")
-        kept = {key: value for key, value in before.figures.items() if key in {"prune", "heal"}}
+        kept = {key: value for key, value in before.figures.items() if key in {"skip", "prune", "heal"}}
         return ModelArtifact.open(before.file), kept
 
     def _quantized(self, plan: Plan) -> tuple[ModelArtifact, dict[str, Any]]:

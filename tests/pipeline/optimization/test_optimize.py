@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,15 @@ def test_a_metric_that_cannot_be_lost_is_refused(
     with pytest.raises(sx.UsageError, match="no drop"):
         sx.optimize(model, *halves, tmp_path / "out", options=replace(OPTIONS, metric="sqnr"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_search_cuts_on_where_branches_are_gone(
+    residual: sx.ModelArtifact, samples: sx.CalibrationData, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, max_drop=0.2)
+    with suppress(sx.ExpectationError):  # nothing need be faster here: what was tried is what counts
+        sx.optimize(residual, samples, samples, tmp_path / "out", options=options)
+    steps = tmp_path / "out" / "steps"
+    tried = [json.loads(file.read_text()) for file in steps.glob("skipped-*-float32/result.json")]
+    assert tried
+    assert all({"skip", "prune"} <= set(figures) for figures in tried)
