@@ -8,7 +8,7 @@ EXTRAS ?= cpu,torch,search,demo,dev
 INSTALL ?= yes
 
 BIN := $(VENV)/bin
-FOLDERS := api core calib_data exporter training passes runtime pipeline cli
+FOLDERS := api core calib_data exporter training passes runtime deploy pipeline cli
 # A strict editable install does not see new files: install again when the list of files, the dependencies
 # or their versions change, and only then.
 KEY := $(shell { cat pyproject.toml constraints.txt; find $(FOLDERS) -name '*.py' | LC_ALL=C sort; echo '$(EXTRAS)'; } | cksum | cut -d ' ' -f 1)

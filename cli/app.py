@@ -23,11 +23,13 @@ from . import (
     heal,
     inspect,
     optimize,
+    package,
     profile,
     prune,
     quantize,
     report,
     run,
+    verify,
 )
 from .console import UnmetError
 from .flags import with_flags
@@ -48,6 +50,8 @@ VERBS = (
     ("bench", bench.bench),
     ("profile", profile.profile),
     ("optimize", optimize.optimize),
+    ("package", package.package),
+    ("verify", verify.verify),
     ("run", run.run),
     ("report", report.report),
     ("data", data.data),

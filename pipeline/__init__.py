@@ -8,6 +8,8 @@ from ..core.lazy import load_name
 
 if TYPE_CHECKING:
     from .bench_output import BenchDocument, bench_csv, bench_document, bench_schema, read_bench
+    from .bundle_checks import VerifyReport, check_report, verify_bundle
+    from .bundle_words import read_labels
     from .doctor import Diagnosis, diagnose
     from .documents import plain
     from .exporting import Exported, export
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from .neurons import Neurons, cut_vanished, find_neurons
     from .opening import WrittenSamples, open_calibration, open_evaluation, open_model, write_samples
     from .optimization import NothingGainedError, Optimized, OptimizeOptions, optimize
+    from .packaging import Bundle, Packaged, PackageOptions, package
     from .placing import ModelPlacement, placements, register_libraries
     from .plans import parse_plan, read_plan, write_plan
     from .profiling import profile
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BenchDocument",
+    "Bundle",
     "Diagnosis",
     "Exported",
     "Gate",
@@ -41,12 +45,15 @@ __all__ = [
     "NothingGainedError",
     "OptimizeOptions",
     "Optimized",
+    "PackageOptions",
+    "Packaged",
     "Pruned",
     "Quantized",
     "Recipe",
     "RunResult",
     "Silent",
     "UnmetBudgetError",
+    "VerifyReport",
     "WrittenSamples",
     "bench",
     "bench_csv",
@@ -56,6 +63,7 @@ __all__ = [
     "check_expectations",
     "check_gate",
     "check_promises",
+    "check_report",
     "compare",
     "cut_vanished",
     "diagnose",
@@ -69,6 +77,7 @@ __all__ = [
     "open_evaluation",
     "open_model",
     "optimize",
+    "package",
     "parse_plan",
     "parse_recipe",
     "placements",
@@ -77,11 +86,13 @@ __all__ = [
     "prune",
     "quantize",
     "read_bench",
+    "read_labels",
     "read_plan",
     "read_recipe",
     "register_libraries",
     "run_recipe",
     "training_part",
+    "verify_bundle",
     "write_plan",
     "write_samples",
 ]
@@ -89,6 +100,8 @@ __all__ = [
 # Loaded when first used: a verb pays for its own libraries only.
 _PLACES: dict[str, tuple[str, ...]] = {
     "bench_output": ("BenchDocument", "bench_csv", "bench_document", "bench_schema", "read_bench"),
+    "bundle_checks": ("VerifyReport", "check_report", "verify_bundle"),
+    "bundle_words": ("read_labels",),
     "doctor": ("Diagnosis", "diagnose"),
     "documents": ("plain",),
     "exporting": ("Exported", "export"),
@@ -100,6 +113,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "opening": ("WrittenSamples", "open_calibration", "open_evaluation", "open_model", "write_samples"),
     "placing": ("ModelPlacement", "placements", "register_libraries"),
     "optimization": ("NothingGainedError", "OptimizeOptions", "Optimized", "optimize"),
+    "packaging": ("Bundle", "PackageOptions", "Packaged", "package"),
     "plans": ("parse_plan", "read_plan", "write_plan"),
     "profiling": ("profile",),
     "pruning": ("Pruned", "prune"),

@@ -36,13 +36,16 @@ def test_importing_loads_nothing_heavy(statement: str) -> None:
         "passes.pruning",
         "passes.quantization",
         "runtime",
+        "deploy",
     ],
 )
 def test_no_package_loads_a_runtime_by_itself(package: str) -> None:
     assert loaded_by(f"import sardonyx.{package}", RUNTIMES) == []
 
 
-@pytest.mark.parametrize("name", ["prune", "quantize", "compare", "open_model", "Recipe", "CalibrationData"])
+@pytest.mark.parametrize(
+    "name", ["prune", "quantize", "package", "compare", "open_model", "Recipe", "CalibrationData"]
+)
 def test_naming_a_verb_loads_no_runtime(name: str) -> None:
     assert loaded_by(f"from sardonyx import {name}", RUNTIMES) == []
 
@@ -53,7 +56,7 @@ def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(sardonyx)
 
 
-@pytest.mark.parametrize("package", ["core", "pipeline"])
+@pytest.mark.parametrize("package", ["core", "deploy", "pipeline"])
 def test_every_lazy_name_of_a_package_is_there(package: str) -> None:
     from importlib import import_module
 

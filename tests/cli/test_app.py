@@ -35,6 +35,8 @@ VERBS = (
     "bench",
     "profile",
     "optimize",
+    "package",
+    "verify",
     "run",
     "report",
     "data",
