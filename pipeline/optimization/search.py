@@ -19,6 +19,12 @@ from .workshop import Workshop
 
 FASTEST: Precision = "int8-fastest"
 
+_CLEARLY_FASTER = 1.5
+"""Where the whole model gains so much from integers, no float cut is as fast within the same budget."""
+
+_NEARLY = 1.5
+"""What loses no more than so many times the budget may lose less with some nodes in float."""
+
 _REPEATS = 12
 """Proposals in a row that were known already, after which the sampler has nothing more to say."""
 
@@ -57,7 +63,7 @@ class Search:
             for precision in first:
                 deepest = self._deepest(Plan(path, 0, precision=precision))
                 if deepest is not None and precision == "int8" and self.target.is_cpu:
-                    self._try(replace(deepest.plan, precision=FASTEST))
+                    self._fastest(deepest.plan)
         complete = not self._is_late()
         if self.deadline is not None:
             if can_heal:
@@ -66,9 +72,23 @@ class Search:
         return complete
 
     def _precisions(self) -> list[Precision]:
-        """Which precisions are worth cutting for: float, and what the whole model gains from."""
+        """Which precisions are worth cutting for: what the whole model gains from, and float where that is not clear."""
         found = {name: self._try(Plan(precision=name)) for name in precisions_of(self.target)}
-        return [name for name, c in found.items() if name == "float32" or (c and name != FASTEST)]
+        faster: list[Precision] = [
+            name for name, c in found.items() if c and name not in {"float32", FASTEST}
+        ]
+        clearly = max(
+            (c.speed_low_ratio for c in found.values() if c and c.plan.precision in faster), default=0.0
+        )
+        return faster if clearly > _CLEARLY_FASTER else ["float32", *faster]
+
+    def _fastest(self, deepest: Plan) -> None:
+        """Leave in float what is faster so; in a round too deep as well, which may lose less that way."""
+        self._try(replace(deepest, precision=FASTEST))
+        if deepest.depth < self.workshop.depth(deepest.path):
+            beyond = self._try(replace(deepest, depth=deepest.depth + 1))
+            if beyond is not None and beyond.holds(_NEARLY * self.options.max_drop):
+                self._try(replace(beyond.plan, precision=FASTEST))
 
     def _paths(self) -> list[str]:
         """The paths, those first that nobody is at work on."""
