@@ -6,18 +6,18 @@ marks of direction are gone.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..core.safe_text import clean
 from .manifest import Manifest
 from .manifest_parts import MANIFEST, Measured, ModelEntry, TensorEntry, UsabilityEntry
 from .platforms import Platform
 
 _LONGEST = 80
+_LONG = 1000
 _ROWS = 40
 _LOOKALIKES = str.maketrans({"`": "ˋ", "|": "¦"})
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _COMMANDS: Mapping[str, str] = {
     "python": "pip install numpy onnxruntime\npython client/python/client.py",
     "cpp": (
@@ -79,9 +79,7 @@ def code(text: str, longest: int = _LONGEST) -> str:
         text: The name, which may be anything.
         longest: Characters of it that are shown.
     """
-    whole = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    shown = "".join("\ufffd" if unicodedata.category(c) in _HIDDEN else c for c in whole)
-    shown = shown.translate(_LOOKALIKES)
+    shown = clean(text, longest).translate(_LOOKALIKES)
     # A span of blanks is none; the two blanks at the ends of a span are not part of it.
     return f"` {shown} `" if shown.strip() != shown else f"`{shown}`" if shown else "–"
 
@@ -148,8 +146,7 @@ def _preprocessing(manifest: Manifest) -> str:
 
 def code_block(text: str) -> str:
     """A sentence as a fenced block."""
-    shown = "".join("\ufffd" if unicodedata.category(c) in _HIDDEN else c for c in text[:1000])
-    return f"\n\n```text\n{shown.translate(_LOOKALIKES)}\n```"
+    return f"\n\n```text\n{clean(text, _LONG).translate(_LOOKALIKES)}\n```"
 
 
 def _labels(labels: Sequence[str]) -> str:

@@ -219,13 +219,14 @@ def _mismatch(name: str, wanted: Array, parts: Sequence[Array | None], runs: int
 
 
 def _within(self_test: SelfTest, wanted: Array, got: Array) -> npt.NDArray[np.bool_]:
-    """Which elements pass; NaN never does."""
+    """Which elements pass; NaN never does, and where infinity is expected only the same."""
     if wanted.dtype.kind != "f":
         return np.asarray(wanted == got)
     limit = self_test.tolerance
     with np.errstate(invalid="ignore"):
         off = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
-        return np.asarray(off <= limit.absolute + limit.relative * np.abs(wanted.astype(np.float64)))
+        near = off <= limit.absolute + limit.relative * np.abs(wanted.astype(np.float64))
+    return np.where(np.isinf(wanted), got == wanted, near)
 
 
 def _by_sample(holds: npt.NDArray[np.bool_], self_test: SelfTest) -> npt.NDArray[np.bool_]:

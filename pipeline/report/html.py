@@ -10,6 +10,7 @@ from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from ...core.safe_text import LONGEST, clean
 from .canvas import HIGH
 from .formats import (
     NOTHING,
@@ -36,7 +37,6 @@ from .plots import (
     waterfall_figure,
     waterfall_height,
 )
-from .safe_text import LONGEST, clean
 from .svg import inline_svg, plot_settings
 from .tables import ROWS, changed_part, layers_part, nodes_part, points_part, reasons_part, widths
 

@@ -2,7 +2,7 @@
 
 Of the two kinds of code, a span holds one name and a fence holds sentences, line by line. What could end a span, a
 table's cell or a fence, backticks and bars, is replaced by a sign that looks like it; controls and line breaks are gone
-before (:mod:`safe_text`). Mentions, links and references in code are left alone by GitHub and GitLab.
+before (:mod:`sardonyx.core.safe_text`). Mentions, links and references in code are left alone by GitHub and GitLab.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from ...core.safe_text import clean
 from .formats import NOTHING, change, count, interval, milliseconds, score, size, times
 from .headline import Figure, headline
 from .model import Measured, RunReport, Stage, StageLatency
-from .safe_text import clean
 
 _NAME = 60
 _LINE = 200

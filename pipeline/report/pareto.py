@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...core.safe_text import clean
 from .canvas import HIGH, NAME, SMALL, new_figure
 from .labels import place_labels
 from .model import Measured, Point, RunReport, Stage
 from .palette import PRINT, Palette
-from .safe_text import clean
 from .svg import plot_settings
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...core.safe_text import clean
 from .canvas import NAME, SMALL, label_whole_steps, new_figure
 from .formats import count, milliseconds, size, times
 from .model import Curve, Layer, Stage
 from .palette import Palette
-from .safe_text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

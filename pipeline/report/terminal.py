@@ -6,10 +6,10 @@ import io
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from ...core.safe_text import clean
 from .formats import NOTHING, count, duration, interval, milliseconds, score, size, times
 from .headline import headline
 from .model import RunReport, Stage, StageLatency
-from .safe_text import clean
 
 if TYPE_CHECKING:
     from rich.console import Console

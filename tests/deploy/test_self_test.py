@@ -165,3 +165,8 @@ def test_outputs_that_cannot_be_compared_are_refused(value: float) -> None:
     bad = {name: array * np.float32(value) for name, array in good.items()}
     with pytest.raises(ExpectationError, match="NaN or infinite"):
         choose_tolerance(floats(), bad, good)
+
+
+@pytest.mark.parametrize(("got", "passed"), [(off(0, 0, np.inf), 4), (SCORES, 3)])
+def test_where_infinity_is_expected_only_infinity_passes(tmp_path: Path, got: Array, passed: int) -> None:
+    assert f" {passed} of 4 " in run_with(tmp_path, off(0, 0, np.inf), got, agree=1.0)

@@ -21,7 +21,6 @@ from sardonyx.pipeline.report import (
     write_json,
 )
 from sardonyx.pipeline.report.formats import change, count, digits, duration, interval, score, size, times
-from sardonyx.pipeline.report.safe_text import clean
 
 
 def report(verdict: str = "faster", speed: float = 2.0, value: float = 0.87, high: float = 0.02) -> RunReport:
@@ -151,14 +150,6 @@ def test_cut_share_of_a_layer(before: int | None, after: int | None, ratio: floa
 )
 def test_numbers_for_people(text: str, shown: str) -> None:
     assert spaced(text) == shown
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [("a\x1b[0m", "a\ufffd[0m"), ("x\u202ey", "x\ufffdy"), ("a" * 10, "aaaa…aaa"), ("é", "é")],
-)
-def test_unsafe_text(text: str, shown: str) -> None:
-    assert clean(text, 8) == shown
 
 
 def test_json_holds_everything_and_no_nan(tmp_path: Path) -> None:
