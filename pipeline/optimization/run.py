@@ -226,14 +226,16 @@ def _connect(workshop: Workshop, ways: Mapping[str, CutPath | SkipPath]) -> None
 def _skipped(workshop: Workshop) -> tuple[ModelArtifact, dict[str, Any]] | None:
     """The model with as many branches skipped as a part of the budget allows; None where it allows none."""
     allowed = FOR_SKIPS * workshop.subject.options.max_drop
-    best = None
-    for depth in range(1, workshop.depth(SKIPS) + 1):
-        candidate = workshop.candidate(Plan(SKIPS, depth))
-        if candidate is None or not candidate.holds(allowed):
-            break
-        best = candidate
-    if best is None:
+    if workshop.depth(SKIPS):
+        workshop.candidate(Plan(SKIPS, 1))
+    inside = [
+        candidate
+        for candidate in workshop.made
+        if candidate.plan == Plan(SKIPS, candidate.plan.depth) and candidate.holds(allowed)
+    ]
+    if not inside:
         return None
+    best = max(inside, key=lambda candidate: candidate.plan.depth)
     workshop.monitor.note(f"path {SKIPPED} begins at {best.name}")
     return ModelArtifact.open(best.file), {"skip": best.figures["skip"]}
 

@@ -17,8 +17,10 @@ from sardonyx.cli.app import build
 BIN = Path(sys.executable).parent
 RUNNERS = frozenset({"sardonyx", "python"})
 RUN = [command for command in COMMANDS if command.is_run and command.words[0] in RUNNERS]
-LONG = frozenset({"examples/digits/README.md", "examples/distillation/README.md"})
-"""Pages that train; `make demo` does the same."""
+LONG = frozenset(
+    {"examples/digits/README.md", "examples/distillation/README.md", "docs/android.md", "docs/ios.md"}
+)
+"""Pages that train, as `make demo` does, or begin as docs/linux.md does."""
 PAGES = [
     pytest.param(page, marks=pytest.mark.slow) if page in LONG else page
     for page in dict.fromkeys(command.page for command in RUN)
@@ -36,7 +38,19 @@ def check_make(words: tuple[str, ...]) -> None:
 
 
 def check_python(words: tuple[str, ...]) -> None:
-    assert words[0] == "-c" or (ROOT / words[0]).is_file()
+    assert words[0] in {"-c", "-m"} or (ROOT / words[0]).is_file() or is_in_a_bundle(words[0])
+
+
+def is_in_a_bundle(word: str) -> bool:
+    """Whether a word names client code that `package` puts into a bundle, or a copy of one."""
+    folder, _, inside = word.partition("/")
+    sources = ROOT / "deploy" / "client_sources"
+    return folder in {"bundle", "served"} and (sources / inside.removeprefix("client/")).exists()
+
+
+def check_client(words: tuple[str, ...]) -> None:
+    """What builds or runs a client names its source, or the folder that it is built in."""
+    assert any(is_in_a_bundle(word) or word == "build" for word in words)
 
 
 def check_pip(words: tuple[str, ...]) -> None:
@@ -56,6 +70,9 @@ CHECKS: dict[str, Callable[[tuple[str, ...]], None]] = {
     "python": check_python,
     "pip": check_pip,
     "sudo": check_apt,
+    "cmake": check_client,
+    "npm": check_client,
+    "node": check_client,
 }
 
 
