@@ -31,6 +31,7 @@ class Workshop:
 
     make: Callable[..., Candidate]
     per_round: float = 0.001
+    integers: float = 1.0
     paths: dict[str, Path] = field(default_factory=lambda: {"exact": Path()})
     refused: dict[Plan, str] = field(default_factory=dict)
     made: list[Candidate] = field(default_factory=list)
@@ -45,7 +46,8 @@ class Workshop:
         if known is None:
             lost = plan.depth * self.per_round * (0.5 if plan.healed else 1.0)
             lost += _INTEGERS if plan.precision.startswith("int8") else 0.0
-            known = self.make(plan, 1.0 + plan.depth, lost)
+            speed = (1.0 + plan.depth) * (self.integers if plan.precision.startswith("int8") else 1.0)
+            known = self.make(plan, speed, lost)
             self.made.append(known)
         return known
 
@@ -95,6 +97,24 @@ def test_integers_have_a_deepest_round_of_their_own(make: Callable[..., Candidat
     inside = [c.plan for c in workshop.made if c.plan.precision == "int8" and c.holds(0.01)]
     assert max(plan.depth for plan in inside) == 6
     assert Plan("exact", 6, precision="int8-fastest") in [c.plan for c in workshop.made]
+
+
+def test_where_integers_are_clearly_faster_no_float_cut_is_looked_for(make: Callable[..., Candidate]) -> None:
+    workshop = Workshop(make, integers=2.0)
+    search(workshop).run(can_heal=False)
+    cuts = [c.plan for c in workshop.made if c.plan.depth]
+    assert {plan.precision for plan in cuts} == {"int8", "int8-fastest"}
+
+
+@pytest.mark.parametrize(("per_round", "deepest"), [(0.001, 7), (0.006, 1)])
+def test_one_round_beyond_is_tried_in_float_where_it_is_faster(
+    make: Callable[..., Candidate], per_round: float, deepest: int
+) -> None:
+    workshop = Workshop(make, per_round)
+    search(workshop).run(can_heal=False)
+    tried = [c.plan.depth for c in workshop.made if c.plan.precision == "int8-fastest"]
+    # A round that loses half as much again as is allowed, or more, is not worth it.
+    assert max(tried) == deepest
 
 
 def test_where_integers_are_impossible_only_float_is_cut(make: Callable[..., Candidate]) -> None:
