@@ -159,7 +159,7 @@ def _in_browser(bundle: Path, inputs: Any, picture: Path | None) -> list[int]:
         page.on("console", lambda message: troubles.append(message.text))
         page.goto(f"http://localhost:{server.server_port}/")
         told = page.wait_for_selector("#self-test[data-passed]")
-        print(f"page: {told.inner_text()}; console messages: {len(troubles)}")
+        print(f"page: {told.inner_text()}; console messages: {troubles or 'none'}")
         if picture is not None:
             _draw(page)
             page.screenshot(path=picture, full_page=True)

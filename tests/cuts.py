@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from sardonyx.calib_data import CalibrationData, OrtRunner
 from sardonyx.passes.base import validate
+from sardonyx.passes.constants import all_initializers
 from sardonyx.passes.coupling import Kept, analyze, cut_classes
 from sardonyx.passes.pruning.masking import masked
 from sardonyx.passes.pruning.proof import Proof, prove_cut
@@ -45,11 +46,17 @@ def chosen(model: ir.Model, share: float, seed: int = 0, *, approximate: bool = 
 
 
 def cut(model: ir.Model, labels: np.ndarray, *, approximate: bool = False) -> ir.Model:
-    """A smaller copy, proven valid."""
+    """A smaller copy, proven valid and without leftovers."""
     copy = model.clone()
     cut_classes(copy, analyze(copy, approximate=approximate), labels)
     validate(copy)
+    assert unread(copy) <= unread(model)
     return copy
+
+
+def unread(model: ir.Model) -> set[str]:
+    """Initializers that nothing reads."""
+    return {v.name for v in all_initializers(model.graph) if not v.uses() and not v.is_graph_output()}
 
 
 def prove(model: ir.Model, labels: np.ndarray, *, approximate: bool = False) -> Proof:

@@ -195,7 +195,19 @@ def _replace(node: ir.Node, index: int, content: npt.NDArray[np.int64] | npt.NDA
     graph = _graph_of(node)
     stem = f"{node.outputs[0].name}.{('', 'size', 'end', 'sizes')[min(index, 3)]}"
     array = content if content.dtype == np.bool_ else content.astype(np.int64)
+    old = node.inputs[index]
+    node.replace_input_with(index, None)
+    if old is not None:
+        _drop_unused(old)
+    # Behind that, so that a second cut finds the name free that the first one took.
     node.replace_input_with(index, add_constant(graph, stem, array))
+
+
+def _drop_unused(value: ir.Value) -> None:
+    """Take an initializer out that nothing reads any more: runtimes warn of it."""
+    is_named = value.is_graph_input() or value.is_graph_output()
+    if value.is_initializer() and not is_named and not value.uses() and value.graph is not None:
+        value.graph.initializers.pop(value.name or "")
 
 
 def _rank(value: ir.Value) -> int:

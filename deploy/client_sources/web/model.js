@@ -20,7 +20,10 @@ export class Bundle {
     bundle.models = [];
     for (const entry of [manifest.model, ...manifest.others.filter((other) => other.role === "reference")]) {
       const content = new Uint8Array(await bundle.read(entry.file));
-      const session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
+      const session = await ort.InferenceSession.create(content, {
+        executionProviders: ["wasm"],
+        logSeverityLevel: 3, // errors: warnings speak to whoever made the model
+      });
       bundle.models.push(new Model(ort, entry, session));
     }
     return bundle;
