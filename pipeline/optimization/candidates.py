@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -48,6 +48,11 @@ class Plan:
         parts += [self.precision]
         parts += [] if self.method == "default" else [self.method]
         return "-".join(parts)
+
+    @property
+    def in_float(self) -> Plan:
+        """The same before it was quantized."""
+        return replace(self, precision="float32", method="default")
 
 
 @dataclass(frozen=True)

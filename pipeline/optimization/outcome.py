@@ -103,7 +103,7 @@ def _layers(taken: Candidate | None) -> tuple[Layer, ...]:
     """The winner's layers, as the report of a run shows them."""
     if taken is None:
         return ()
-    before = taken.file.parents[1] / replace(taken.plan, precision="float32", method="default").name / MODEL
+    before = taken.file.parents[1] / taken.plan.in_float.name / MODEL
     graphs = {_BEFORE: ModelArtifact.open(before), taken.name: ModelArtifact.open(taken.file)}
     records = [
         StepRecord(kind, kind, "", taken.file.parent, {}, figures, 0.0)

@@ -14,6 +14,7 @@ import pytest
 import sardonyx as sx
 from sardonyx.pipeline.optimization import Candidate, Plan
 from sardonyx.pipeline.optimization.ledger import ABANDONED_S, Ledger
+from sardonyx.pipeline.optimization.options import ROUNDS
 
 _PLAN = Plan("exact", 3, precision="int8")
 
@@ -89,7 +90,7 @@ def test_what_is_proposed_leans_towards_what_did_well(tmp_path: Path, make: Call
         speed = 10.0 if plan.precision == "int8" else 1.0
         first.record(make(plan, speed, 0.5 if plan.healed else 0.001))
     early, late = proposed[:6], proposed[-30:]
-    assert all(0 <= plan.depth <= 20 for plan in proposed)
+    assert all(0 <= plan.depth <= ROUNDS for plan in proposed)
     assert len({plan.precision for plan in early}) > 1
     assert sum(plan.precision == "int8" and not plan.healed for plan in late) > 15
 
