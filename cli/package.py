@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from functools import partial
 from pathlib import Path
@@ -134,8 +135,8 @@ def package(
 _HANDED_ON = ("name", "licence", "style", "batch", "samples", "metric", "latency", "threads", "web_runtime")
 """Flags that the library takes under the same name, as they are."""
 
-_SPELLED = {"platforms": "--for", "evaluation": "--eval", "latency": "--latency"}
-_DEFAULTS = {"style": "fixed", "samples": 16, "latency": True, "threads": 0}
+_SPELLED = {"platforms": "--for", "evaluation": "--eval"}
+_DEFAULTS = {name: flag.default for name, flag in inspect.signature(package).parameters.items()}
 
 
 def command_of(given: dict[str, Any], seed: int | None) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..core import ModelArtifact
 from ..core.errors import DataError, MissingExtraError, ModelError
@@ -28,6 +28,25 @@ def open_on_cpu(model: ModelArtifact | Path, *, optimize: bool = True) -> Run:
         ModelError: ONNX Runtime refuses the model.
         MissingExtraError: ONNX Runtime is not installed.
     """
+    options = one_thread()
+    if not optimize:
+        options.graph_optimization_level = type(options.graph_optimization_level).ORT_DISABLE_ALL
+    source = str(model) if isinstance(model, Path) else model.content
+    session = open_session(source, options, model.name, remedy="run `sardonyx inspect` on the model")
+    names = [output.name for output in session.get_outputs()]
+
+    def run(feed: Feed) -> dict[str, Array]:
+        return dict(zip(names, run_batch(session, names, feed), strict=True))
+
+    return run
+
+
+def one_thread() -> Any:
+    """Options of a session that computes on one thread and says nothing.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+    """
     try:
         import onnxruntime as ort
     except ImportError as error:
@@ -35,23 +54,43 @@ def open_on_cpu(model: ModelArtifact | Path, *, optimize: bool = True) -> Run:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
-    if not optimize:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    source = str(model) if isinstance(model, Path) else model.content
+    return options
+
+
+def open_session(source: str | bytes, options: Any, name: str, *, remedy: str) -> Any:
+    """Open a session on the CPU.
+
+    Args:
+        source: A file's path, or a model.
+        options: Of the session.
+        name: What to call the model in an error.
+        remedy: What to do where ONNX Runtime refuses it.
+
+    Raises:
+        ModelError: ONNX Runtime refuses the model.
+    """
+    import onnxruntime as ort
+
     try:
-        session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own errors share no base class
-        raise ModelError(
-            f"ONNX Runtime refuses {model.name}: {error}", remedy="run `sardonyx inspect` on the model"
+        raise ModelError(f"ONNX Runtime refuses {name}: {error}", remedy=remedy) from error
+
+
+def run_batch(session: Any, names: Sequence[str] | None, feed: Feed) -> list[Array]:
+    """Run a session once.
+
+    Args:
+        session: The session.
+        names: The outputs that are wanted; all where None.
+        feed: An array for each input.
+
+    Raises:
+        DataError: The model fails on the batch.
+    """
+    try:
+        return list(session.run(names, feed))
+    except Exception as error:  # ONNX Runtime's own errors share no base class
+        raise DataError(
+            f"the model fails on a batch: {error}", remedy="check the samples against the model's inputs"
         ) from error
-    names = [output.name for output in session.get_outputs()]
-
-    def run(feed: Feed) -> dict[str, Array]:
-        try:
-            return dict(zip(names, session.run(names, feed), strict=True))
-        except Exception as error:  # as above
-            raise DataError(
-                f"the model fails on a batch: {error}", remedy="check the samples against the model's inputs"
-            ) from error
-
-    return run

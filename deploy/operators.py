@@ -17,9 +17,10 @@ from typing import Any, TypeAlias
 
 import onnx
 
-from ..core.errors import DataError, ExpectationError, InputError, MissingExtraError, ModelError, UsageError
+from ..core.errors import ExpectationError, InputError, UsageError
 from ..core.tensors import Feed
 from .config_lines import parse_line, type_list
+from .cpu_runs import one_thread, open_session, run_batch
 from .ort_file import Operator, read_ort_file
 
 Accepted: TypeAlias = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -181,32 +182,15 @@ def _last_changed(operator: Operator) -> int:
 
 def _run(ort_file: Path, feeds: Iterable[Feed], folder: Path, replay: bool) -> tuple[set[str], OperatorSet]:
     """Run batches; names of the operators that ran, and those of the graph that the session ended up with."""
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise MissingExtraError("onnxruntime", "cpu") from error
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
+    options = one_thread()
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
     options.optimized_model_filepath = str(folder / "held.ort")
     options.add_session_config_entry("session.load_model_format", "ORT")
     options.add_session_config_entry("session.save_model_format", "ORT")
     options.add_session_config_entry("session.enable_saved_runtime_optimizations", str(int(replay)))
-    try:
-        session = ort.InferenceSession(str(ort_file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own errors share no base class
-        raise ModelError(
-            f"ONNX Runtime refuses {ort_file.name}: {error}", remedy="convert the model again"
-        ) from error
-    try:
-        outputs = [session.run(None, feed) for feed in feeds]
-    except Exception as error:  # as above
-        raise DataError(
-            f"the model fails on a batch: {error}", remedy="check the samples against the model's inputs"
-        ) from error
-    if not outputs:
+    session = open_session(str(ort_file), options, ort_file.name, remedy="convert the model again")
+    if not [run_batch(session, None, feed) for feed in feeds]:
         raise UsageError("no batch to run", remedy="give one batch or more")
     events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf8"))
     names = {e["args"]["op_name"] for e in events if "op_name" in e.get("args", {})}

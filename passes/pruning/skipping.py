@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -13,6 +12,7 @@ from ...calib_data.data import CalibrationData
 from ...calib_data.runner import OrtRunner, Runner
 from ...core.reports import Change, PassReport
 from ..base import GraphPass
+from ..globs import first_glob
 from .branches import Branch, find_branches, skip_branches
 from .correction import CorrectionGain, correct_outputs
 from .holdout import split_off
@@ -120,7 +120,7 @@ def rank_branches(
     branches = [
         branch
         for branch in find_branches(work, sample_shapes_of(data))
-        if not any(fnmatch.fnmatchcase(node, glob) for node in branch.nodes for glob in exclude)
+        if first_glob(branch.nodes, exclude) is None
     ]
     if not branches:
         return ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import ClassVar
@@ -21,6 +20,7 @@ from ...core.targets import Target
 from ..base import GraphPass, validate
 from ..constants import all_initializers
 from ..coupling import Coupling, Group, Kept, analyze, cut_classes
+from ..globs import first_glob
 from .budget import BudgetPlanner, Scene
 from .consumers import Consumer, find_consumers
 from .correction import Alive, correct_outputs
@@ -332,7 +332,7 @@ def _select(coupling: Coupling, exclude: Sequence[str]) -> tuple[list[Group], di
     chosen, excluded = [], {}
     for group in coupling.groups:
         names = {group.name, *group.aliases}
-        glob = next((g for g in exclude if any(fnmatch.fnmatchcase(n, g) for n in names)), None)
+        glob = first_glob(names, exclude)
         if glob is None:
             chosen.append(group)
         else:

@@ -5,7 +5,6 @@ Dense kernels do not run faster on zeros, and the report says so.
 
 from __future__ import annotations
 
-import fnmatch
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ...calib_data.runner import OrtRunner, Runner
 from ...core.errors import ExpectationError, UsageError
 from ...core.reports import Change, Skip
 from ..base import GraphPass
+from ..globs import first_glob
 from .linear_layers import LinearLayer, linear_layers
 from .options import PruneOptions
 from .positions import PickedRows
@@ -136,7 +136,7 @@ class WeightPruningPass(GraphPass):
 
     def _reason(self, node: ir.Node, weight: ir.Value, layer: LinearLayer | None) -> tuple[str, str] | None:
         names = (node.name or "", weight.name or "")
-        glob = next((g for g in self.options.exclude if any(fnmatch.fnmatchcase(n, g) for n in names)), None)
+        glob = first_glob(names, self.options.exclude)
         if glob is not None:
             return "excluded", f"excluded by {glob}"
         if layer is None:

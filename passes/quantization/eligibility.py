@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from ...core.errors import ModelError
 from ...core.reports import Skip
 from ...core.targets import Target
 from ..folding import constant
+from ..globs import first_glob
 from .options import QuantizeOptions
 
 Role = Literal["linear", "product", "combine", "unary", "move"]
@@ -54,7 +54,7 @@ _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 
 def is_named(node: ir.Node, patterns: Sequence[str]) -> bool:
     """Whether a glob pattern matches the node's name."""
-    return any(fnmatchcase(node.name or "", pattern) for pattern in patterns)
+    return first_glob([node.name or ""], patterns) is not None
 
 
 def role_of(node: ir.Node) -> Role:

@@ -172,9 +172,8 @@ class Workshop:
             return self.subject.source, {}
         return self.paths[plan.path].cut(plan.depth)
 
-    def _before(self, plan: Plan, **changes: Any) -> tuple[ModelArtifact, dict[str, Any]]:
+    def _before(self, earlier: Plan) -> tuple[ModelArtifact, dict[str, Any]]:
         """The model that a step begins with, and what its own steps reported."""
-        earlier = replace(plan, **changes)
         before = self.candidate(earlier)
         if before is None:
             raise ExpectationError(self.refused[earlier], remedy="see what that plan needs")
@@ -183,7 +182,7 @@ class Workshop:
 
     def _quantized(self, plan: Plan) -> tuple[ModelArtifact, dict[str, Any]]:
         subject, options = self.subject, self.subject.options
-        before, kept = self._before(plan, precision="float32", method="default")
+        before, kept = self._before(plan.in_float)
         if plan.precision == "float16":
             words: dict[str, Any] = {"precision": "float16"}
         else:
@@ -211,7 +210,7 @@ class Workshop:
         from ..healing import heal
 
         subject = self.subject
-        before, kept = self._before(plan, healed=False)
+        before, kept = self._before(replace(plan, healed=False))
         made = heal(
             before,
             subject.source,

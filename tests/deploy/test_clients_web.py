@@ -161,12 +161,15 @@ def test_an_image_is_cut_from_its_centre(page: Page, tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     page.set_input_files("#file", tmp_path / "wide.png")
     answered(page, "right", "model")
+    assert page.locator("[data-role=model] .answer").inner_text() == "right"
 
 
 def test_a_file_that_is_no_image_is_refused(page: Page, tmp_path: Path) -> None:
     (tmp_path / "none.png").write_bytes(b"none")
     page.set_input_files("#file", tmp_path / "none.png")
-    page.get_by_text("This file is no image").wait_for()
+    told = page.get_by_text("This file is no image")
+    told.wait_for()
+    assert told.count() == 1
 
 
 def test_a_fixed_batch_is_filled(show: Pages, tmp_path: Path) -> None:
@@ -230,6 +233,7 @@ def test_it_works_without_a_server(show: Pages, tmp_path: Path) -> None:
     page.reload()
     page.wait_for_selector("#self-test[data-passed=true]")
     answered(page, "top")
+    assert page.locator("#self-test").inner_text().startswith("self-test: 6 of 6 samples")
     show.troubles.clear()  # Chromium tells of requests that failed.
 
 
