@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Target,
         UsageError,
         get_target,
+        use_limits,
     )
     from .exporter import InputShape
     from .pipeline import (
@@ -128,6 +129,7 @@ __all__ = [
     "read_recipe",
     "register_library",
     "run_recipe",
+    "use_limits",
     "verify_bundle",
 ]
 
@@ -148,7 +150,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
         "StorageError",
         "UsageError",
     ),
-    "core.limits": ("Limits",),
+    "core.limits": ("Limits", "use_limits"),
     "core.targets": ("Target", "get_target"),
     "exporter": ("InputShape",),
     "runtime": ("CompareReport", "LatencyReport", "ProfileReport", "register_library"),

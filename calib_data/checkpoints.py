@@ -17,13 +17,13 @@ import numpy as np
 from ..core.cache import cache_path
 from ..core.errors import DataError, LimitError, SardonyxError, StorageError
 from ..core.files import write_atomic
+from ..core.limits import current_limits
 from ..core.tensors import Array
 from .histograms import DEFAULT_BINS
 from .npz import read_npz
 from .statistics import ValueObserver
 
 _FORMAT = 1
-_LARGEST_BYTES = 1 << 30
 _ARRAYS = frozenset({"numbers", "averages", "counts", "widths", "channels"})
 _COLUMNS = ("samples", "elements", "step", "phase", "pending", "low", "high", "zeros", "width")
 
@@ -66,7 +66,7 @@ class Checkpoint:
         if not self.path.is_file():
             return None
         try:
-            found = _observers_of(read_npz(self.path, _LARGEST_BYTES), names, axes)
+            found = _observers_of(read_npz(self.path, current_limits().statistics_bytes), names, axes)
         except (DataError, LimitError, ValueError, OverflowError) as error:
             reason = error.cause if isinstance(error, SardonyxError) else error
             self.note(

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import DataError
+from ..core.plain_file import read_plain
 from .plain_pickles import load_plain
 
 _FILES = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)}
-_MAX_BYTES = 64 << 20
 _REMEDY = "give the folder of the python version of CIFAR-10 with --root"
 
 
@@ -35,11 +35,8 @@ def read_cifar10(root: Path, split: str) -> tuple[npt.NDArray[np.uint8], npt.NDA
 
 
 def _read_batch(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    if not path.is_file():
-        raise DataError(f"{path} is missing", remedy=_REMEDY)
-    if path.stat().st_size > _MAX_BYTES:
-        raise DataError(f"{path} is too large for a CIFAR-10 batch", remedy=_REMEDY)
-    batch = load_plain(path.read_bytes(), path.name)
+    content = read_plain(path, "dataset_bytes", what="a CIFAR-10 batch", remedy=_REMEDY, kind=DataError)
+    batch = load_plain(content, path.name)
     data, labels = (batch.get(b"data"), batch.get(b"labels")) if isinstance(batch, dict) else (None, None)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3072,):
         raise DataError(f"{path} does not hold CIFAR-10 images", remedy=_REMEDY)

@@ -64,7 +64,7 @@ def _collect(
     done, size = 0, visit.batch_size
     for batch, values in enumerate(runner.run(model, data.batches(size), visit.names, optimize=True)):
         for name in visit.names:
-            check_finite(values[name], name, batch)
+            check_finite(values[name], name, batch, data.indices[done : done + size])
             for observer in observers[name]:
                 observer.update(values[name])
         del values  # before the runner computes the next batch

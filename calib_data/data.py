@@ -15,7 +15,7 @@ from ..core.errors import DataError, UsageError
 from ..core.tensors import Array, Feed, TensorSpec
 from .binding import bind
 from .finite import check_finite
-from .npz import DEFAULT_MEMORY_BYTES, read_npz
+from .npz import read_npz
 
 
 class SampleSource(Protocol):
@@ -101,7 +101,7 @@ class CalibrationData:
         return cls(source, tuple(range(len(source))), labels, origin)
 
     @classmethod
-    def from_npz(cls, path: str | Path, *, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> CalibrationData:
+    def from_npz(cls, path: str | Path, *, memory_bytes: int | None = None) -> CalibrationData:
         """Read an ``.npz``: one array for each input stacked on axis 0, and optionally ``labels``.
 
         Args:
@@ -150,13 +150,14 @@ class CalibrationData:
             An array for each input name, batched on axis 0.
 
         Raises:
-            DataError: A value is not finite; batch and input are named.
+            DataError: A value is not finite; batch, input and sample are named.
         """
         size = self.batch_size_for(size)
         for first in range(start, len(self.indices), size):
-            feed = self.source.read(self.indices[first : first + size])
+            chosen = self.indices[first : first + size]
+            feed = self.source.read(chosen)
             for name, array in feed.items():
-                check_finite(array, f"input {name!r}", first // size)
+                check_finite(array, f"input {name!r}", first // size, chosen)
             yield feed
 
     def batch_size_for(self, wanted: int) -> int:
@@ -166,11 +167,14 @@ class CalibrationData:
     def subset(self, limit: int, *, seed: int = 0) -> CalibrationData:
         """A seeded choice of at most ``limit`` samples, in their original order.
 
+        Where the model insists on a batch size, whole batches are chosen, and one at least.
+
         Raises:
             UsageError: The limit is below one.
         """
         if limit < 1:
             raise UsageError(f"a limit of {limit} samples leaves none", remedy="give a limit of at least 1")
+        limit = max(limit, self.fixed_batch or 1)
         if limit >= len(self.indices):
             return self
         chosen = np.sort(np.random.default_rng(seed).choice(len(self.indices), limit, replace=False))

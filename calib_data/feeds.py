@@ -13,12 +13,12 @@ import numpy as np
 from ..core.errors import DataError, SardonyxError
 from ..core.tensors import Array
 from .data import CalibrationData
-from .npz import DEFAULT_MEMORY_BYTES, check_memory
+from .npz import check_memory
 
 _FORM = "yield a dictionary of arrays, or a pair of one and its labels; each batch on axis 0"
 
 
-def from_function(path: Path, name: str, *, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> CalibrationData:
+def from_function(path: Path, name: str, *, memory_bytes: int | None = None) -> CalibrationData:
     """Call a function of a Python file and take the batches it gives.
 
     The file is the user's own code, named by the user, and is run.
@@ -48,16 +48,14 @@ def from_function(path: Path, name: str, *, memory_bytes: int = DEFAULT_MEMORY_B
         )
     except SardonyxError:
         raise
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise DataError(
             f"{origin} failed: {type(error).__name__}: {error}",
             remedy="call the function by itself to see why",
         ) from error
 
 
-def from_feeds(
-    batches: Iterable[Any], origin: str, *, memory_bytes: int = DEFAULT_MEMORY_BYTES
-) -> CalibrationData:
+def from_feeds(batches: Iterable[Any], origin: str, *, memory_bytes: int | None = None) -> CalibrationData:
     """Take batches into memory; each is copied, since a generator may fill the same arrays again.
 
     Args:
@@ -120,7 +118,7 @@ def _load(path: Path, name: str) -> Callable[[], Any]:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise DataError(
             f"{path} failed: {type(error).__name__}: {error}", remedy="run it by itself"
         ) from error

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import DataError
+from ..core.limits import current_limits, refuse_above
 
-_MAX_BYTES = 1 << 30
 _REMEDY = "copy the data set's files again"
 
 
@@ -46,8 +46,7 @@ def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> npt.NDArray[np.uint8]:
         raise DataError(f"{path} is not an idx file of bytes", remedy=_REMEDY)
     shape = struct.unpack(f">{rank}I", file.read(4 * rank))
     size = math.prod(shape)
-    if size > _MAX_BYTES:
-        raise DataError(f"{path} declares {size:,} bytes", remedy=_REMEDY)
+    refuse_above(size, current_limits().dataset_bytes, f"bytes that {path} declares", "dataset_bytes")
     content = file.read(size + 1)
     if len(content) != size:
         raise DataError(f"{path} declares {size:,} bytes and holds another number", remedy=_REMEDY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..core.errors import DataError
+from ..core.errors import DataError, EnvironmentFault
 from ..core.tensors import Array, Feed
 from .data import CalibrationData
 from .preprocessing import Preprocessing
@@ -63,6 +64,7 @@ def open_images(folder: Path, preprocessing: Preprocessing) -> CalibrationData:
 
     Raises:
         DataError: There is no readable image, or images lie both in the folder and in sub-folders.
+        EnvironmentFault: Too many files are open.
     """
     classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     loose = _images_in(folder)
@@ -87,6 +89,7 @@ def read_image(path: Path, preprocessing: Preprocessing) -> Array:
 
     Raises:
         DataError: It is damaged or too large.
+        EnvironmentFault: Too many files are open.
     """
     try:
         with warnings.catch_warnings():
@@ -100,6 +103,7 @@ def read_image(path: Path, preprocessing: Preprocessing) -> Array:
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
     ) as error:
+        _refuse_too_many_open(error)
         raise DataError(f"image {path} cannot be decoded: {error}", remedy=_REMEDY) from error
 
 
@@ -121,8 +125,17 @@ def _check_header(path: Path, preprocessing: Preprocessing) -> str | None:
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
     ) as error:
+        _refuse_too_many_open(error)
         return type(error).__name__
     return None if pixels <= preprocessing.max_pixels else f"{pixels:,} pixels"
+
+
+def _refuse_too_many_open(error: BaseException) -> None:
+    """An image that cannot be opened because others are is not to be left out."""
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        raise EnvironmentFault(
+            f"too many files are open: {error}", remedy="allow more of them: ulimit -n 1024"
+        ) from error
 
 
 def _note_skipped(refused: dict[Path, str], folder: Path) -> tuple[str, ...]:

@@ -13,12 +13,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ..core.errors import DataError, LimitError
+from ..core.limits import current_limits
 from ..core.tensors import Array
 
-DEFAULT_MEMORY_BYTES = 8 << 30
-"""The most that samples may take in memory, unless the caller says otherwise."""
-
-_HEADER_BYTES = 4096
 _HEADER = re.compile(
     rb"\{'descr': '(?P<descr>[<>|=][A-Za-z]\d*)', 'fortran_order': (True|False), "
     rb"'shape': \((?P<shape>( ?\d{1,19},?)*)\),? ?\} *\n?"
@@ -26,7 +23,7 @@ _HEADER = re.compile(
 _REMEDY = "write the file with numpy.savez, one array for each model input"
 
 
-def read_npz(path: Path, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> dict[str, Array]:
+def read_npz(path: Path, memory_bytes: int | None = None) -> dict[str, Array]:
     """Read every array of an ``.npz`` file; nothing in it is ever unpickled.
 
     Args:
@@ -51,16 +48,22 @@ def read_npz(path: Path, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> dict[str, 
         raise DataError(f"{path.name} is not a whole .npz file: {error}", remedy=_REMEDY) from error
 
 
-def check_memory(size_bytes: int, memory_bytes: int, origin: str) -> None:
+def check_memory(size_bytes: int, memory_bytes: int | None, origin: str) -> None:
     """Refuse samples that take too much memory.
 
+    Args:
+        size_bytes: What they take.
+        memory_bytes: The most that they may take; what :class:`~sardonyx.core.limits.Limits` says where None.
+        origin: Where they come from.
+
     Raises:
-        LimitError: They take more than ``memory_bytes``.
+        LimitError: They take more.
     """
-    if size_bytes > memory_bytes:
+    most = current_limits().array_bytes if memory_bytes is None else memory_bytes
+    if size_bytes > most:
         raise LimitError(
-            f"the samples of {origin} take {size_bytes / 1e9:,.1f} GB, the limit is {memory_bytes / 1e9:,.1f} GB",
-            remedy="give fewer samples",
+            f"the samples of {origin} take {size_bytes / 1e9:,.1f} GB, the limit is {most / 1e9:,.1f} GB",
+            remedy="give fewer samples, or raise it with --admit array_bytes=NUMBER",
         )
 
 
@@ -90,7 +93,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if version not in {(1, 0), (2, 0)}:
         raise ValueError(f"array format {version} is not supported")
     length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
-    found = _HEADER.fullmatch(file.read(length)) if length <= _HEADER_BYTES else None
+    found = _HEADER.fullmatch(file.read(length)) if length <= current_limits().array_header_bytes else None
     if found is None:
         raise ValueError("the header of an array is not one that numpy writes for plain numbers")
     shape = tuple(int(d) for d in found["shape"].split(b",") if d.strip())

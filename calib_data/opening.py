@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,13 @@ def parse_data_name(text: str) -> DataName:
     if colon and target and _is_count(last) and not Path(text).exists():
         return DataName(target, None, int(last))
     return DataName(text, None, None)
+
+
+def places_read(*texts: str | None) -> list[Path]:
+    """The files and folders that texts for DATA name, as far as they are there; names of data sets are no places."""
+    given = [(text, text.partition(":")[0]) for text in texts if text]
+    names = [name for text, head in given if head not in DATASETS for name in dict.fromkeys((text, head))]
+    return [Path(name) for name in names if name and os.path.exists(name)]
 
 
 def _is_count(text: str) -> bool:

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ..core.errors import UsageError
+from ..core.limits import current_limits
 from ..core.tensors import Array
 
 if sys.version_info >= (3, 11):
@@ -71,7 +72,7 @@ class Preprocessing(BaseModel):
     dtype: Literal["float32", "float16", "uint8"] = "float32"
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
     name: str = "image"
-    max_pixels: int = Field(default=50_000_000, gt=0)
+    max_pixels: int = Field(default_factory=lambda: current_limits().image_pixels, gt=0)
 
     @model_validator(mode="after")
     def _check(self) -> Preprocessing:

@@ -13,9 +13,13 @@ import onnx
 import onnx_ir as ir
 
 from ..core.detach import detached_proto
+from ..core.domains import check_domains
 from ..core.errors import ModelError
+from ..core.events import tell
 from ..core.protos import subgraphs
+from ..core.run_errors import blame
 from ..core.tensors import Array, Feed
+from .engine import load_onnxruntime
 
 _LARGE_ELEMENTS = 1 << 20
 """Weights of more elements are lent to a session; below, a copy costs little, and kernels may pack it as they like."""
@@ -62,16 +66,13 @@ class OrtRunner:
     @property
     def identity(self) -> str:
         """ONNX Runtime and its version."""
-        import onnxruntime
-
-        return f"onnxruntime {onnxruntime.__version__}"
+        return f"onnxruntime {load_onnxruntime().__version__}"
 
     def run(
         self, model: ir.Model, feeds: Iterable[Feed], outputs: Sequence[str], *, optimize: bool = False
     ) -> Iterator[dict[str, Array]]:
         """Execute a graph once for each batch; see :meth:`Runner.run`."""
-        import onnxruntime as ort
-
+        ort = load_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 4
@@ -83,6 +84,9 @@ class OrtRunner:
             else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         )
         names = list(dict.fromkeys(outputs))
+        if not names:  # a session wants something to do
+            yield from ({} for _ in feeds)
+            return
         with tapped(model, names):
             message, weights = detached_proto(model, _LARGE_ELEMENTS)
         needed = keep_needed(message.graph, names)
@@ -104,18 +108,22 @@ class OrtRunner:
                 disabled_optimizers=["ConvAddActivationFusion"],
             )
         except Exception as error:  # ONNX Runtime's own errors share no base class
-            raise ModelError(
+            check_domains(model)
+            refusal = ModelError(
                 f"ONNX Runtime refuses the graph: {error}", remedy="run `sardonyx inspect` on the model"
-            ) from error
+            )
+            raise blame(error, refusal) from error
         del message
+        tell(f"running {model.graph.name or 'a graph'} on samples", values=len(names))
         for feed in feeds:
             try:
                 values = dict(zip(names, session.run(names, feed), strict=True))
             except Exception as error:  # as above
-                raise ModelError(
+                failure = ModelError(
                     f"the model fails on a batch: {error}",
                     remedy="check the samples against the model's inputs",
-                ) from error
+                )
+                raise blame(error, failure) from error
             yield values
             # One batch at a time: what the reader has not kept is gone before the next is computed.
             del values
@@ -177,7 +185,7 @@ class tapped:  # noqa: N801 - used as a context manager, named like one
     def __init__(self, model: ir.Model, names: Sequence[str]) -> None:
         self.graph = model.graph
         present = {v.name for v in self.graph.outputs}
-        values = {v.name: v for v in self.graph.inputs}
+        values = {v.name: v for v in (*self.graph.inputs, *self.graph.initializers.values())}
         values |= {v.name: v for node in self.graph for v in node.outputs if v.name}
         missing = [n for n in names if n not in values and n not in present]
         if missing:

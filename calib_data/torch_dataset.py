@@ -13,7 +13,6 @@ from ..core.errors import DataError, MissingExtraError
 from ..core.tensors import Array
 from .data import CalibrationData
 from .feeds import from_feeds
-from .npz import DEFAULT_MEMORY_BYTES
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -25,7 +24,7 @@ def from_torch(
     limit: int | None = None,
     seed: int = 0,
     name: str = "input",
-    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    memory_bytes: int | None = None,
 ) -> CalibrationData:
     """Take samples of a torch data set into memory.
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ..core.errors import SardonyxError
+from ..core.errors import SardonyxError, StorageError
+from ..core.files import is_disk_error
 from . import (
     bench,
     compare,
@@ -31,9 +31,11 @@ from . import (
     run,
     verify,
 )
-from .console import UnmetError
-from .flags import with_flags
-from .text import clean
+from .console import DocumentedError
+from .flags import Invocation, with_flags
+from .signals import Terminated, ignore_signals, raised_signals
+from .streams import steady_streams
+from .text import LONGEST_LINE, shorten
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -62,10 +64,6 @@ VERBS = (
 _ParserError: type[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
-class _Terminated(BaseException):
-    """SIGTERM arrived; raised so that temporary files are removed on the way out."""
-
-
 def build() -> typer.Typer:
     """The typer application, one command a verb."""
     app = typer.Typer(
@@ -83,50 +81,53 @@ def build() -> typer.Typer:
     return app
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, *, is_bounded: bool = False) -> NoReturn:
     """Run the command line and leave with its exit code.
 
     Args:
         arguments: What follows the command's name; None takes it from the process.
+        is_bounded: Whether this process is already the one whose time and memory are limited.
 
     Raises:
         SystemExit: Always.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # an ASCII terminal gets escapes, not a crash
-            stream.reconfigure(errors="backslashreplace")
-    sys.exit(_run(given))
+    with steady_streams(), raised_signals():
+        code = _run(Invocation(tuple(given), is_bounded))
+        if arguments is None and code in {INTERRUPTED, TERMINATED}:
+            ignore_signals()
+    sys.exit(code)
 
 
-def _run(given: list[str]) -> int:
+def _run(invocation: Invocation) -> int:
+    given = list(invocation.arguments)
     flags = given[: given.index("--")] if "--" in given else given
     try:
-        previous = signal.signal(signal.SIGTERM, _terminate)
-    except ValueError:  # not the main thread: whoever runs us there handles signals
-        previous = None
-    try:
-        code = typer.main.get_command(build()).main(given, prog_name="sardonyx", standalone_mode=False)
+        code = typer.main.get_command(build()).main(
+            given, prog_name="sardonyx", standalone_mode=False, obj=invocation
+        )
+        if code == INTERRUPTED:  # what typer makes of an interrupt, without a word
+            raise KeyboardInterrupt
         return int(code or 0)
-    except (Exception, KeyboardInterrupt, _Terminated) as error:  # noqa: BLE001 - each becomes two lines and a code
+    except (Exception, KeyboardInterrupt, Terminated) as error:  # noqa: BLE001 - each becomes two lines and a code
         if "--debug" in flags:
             traceback.print_exc()
+        if invocation.is_bounded and isinstance(error, Terminated):
+            return TERMINATED  # whoever ended this process says why
         return _tell(error, json_wanted="--json" in flags)
-    finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
 
 
 def _tell(error: BaseException, *, json_wanted: bool) -> int:
     """Print an error as one line of cause and one of remedy; return the exit code."""
-    if isinstance(error, BrokenPipeError):
-        sys.stdout = sys.stderr  # whoever read our output has gone
-        return 0
     shown: Mapping[str, Any] = {}
-    if isinstance(error, UnmetError):
+    if isinstance(error, DocumentedError):
         shown, error = error.document, error.error
     code, cause, remedy = _describe(error)
-    print(f"error: {clean(cause)}\nhint: {clean(remedy)}", file=sys.stderr, flush=True)
+    print(
+        f"error: {shorten(cause, LONGEST_LINE)}\nhint: {shorten(remedy, LONGEST_LINE)}",
+        file=sys.stderr,
+        flush=True,
+    )
     if json_wanted:
         document = {
             "type": type(error).__name__.strip("_"),
@@ -134,7 +135,8 @@ def _tell(error: BaseException, *, json_wanted: bool) -> int:
             "remedy": remedy,
             "exit_code": code,
         }
-        print(json.dumps({**shown, "error": document}, indent=2), flush=True)
+        with contextlib.suppress(StorageError):  # where nothing can be printed, that is what the lines say
+            print(json.dumps({**shown, "error": document}, indent=2), flush=True)
     return code
 
 
@@ -149,7 +151,7 @@ def _describe(error: BaseException) -> tuple[int, str, str]:
                 "interrupted",
                 "no half-written output was left behind; --resume goes on with a run or a search",
             )
-        case _Terminated():
+        case Terminated():
             return (
                 TERMINATED,
                 "terminated",
@@ -160,13 +162,16 @@ def _describe(error: BaseException) -> tuple[int, str, str]:
             return 2, " ".join(error.format_message().split()), f"`{command} --help` lists what it takes"
         case MemoryError():
             return 4, "out of memory", "use fewer samples or a smaller batch"
+        case OSError() if is_disk_error(error):
+            place = "" if error.filename is None else f"{error.filename}: "
+            return (
+                StorageError.exit_code,
+                f"{place}{error.strerror}",
+                "free some space, or name other folders in TMPDIR and SARDONYX_CACHE",
+            )
         case _:
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             return UNEXPECTED, f"unexpected {cause[:500]}", "--debug shows the traceback; please report it"
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
 
 
 def _root(
@@ -176,7 +181,7 @@ def _root(
     if version:
         from importlib.metadata import version as installed
 
-        print(installed("sardonyx"))
+        print(installed("sardonyx"), flush=True)
         raise typer.Exit
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        print(context.get_help(), flush=True)

@@ -11,7 +11,7 @@ import typer
 
 from ..core.errors import ExpectationError, UsageError
 from ..core.files import check_output, write_atomic
-from .console import UnmetError
+from .console import DocumentedError
 from .flags import DATA_HELP, AllowFallback, Flags, Libraries, Preprocess, Root
 from .show_bench import show_bench, show_gate
 from .text import parse_share
@@ -150,7 +150,7 @@ def _finish(
     try:
         check_gate(gate)
     except ExpectationError as error:
-        raise UnmetError(error, document) from error
+        raise DocumentedError(error, document) from error
     flags.console.document(document)
 
 

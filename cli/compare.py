@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import ExpectationError
-from .console import UnmetError
+from .console import DocumentedError
 from .flags import DATA_HELP, METRIC_NAMES, AllowFallback, Flags, Libraries, Preprocess, Root, Threads
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def compare(
     try:
         check_expectations(result, max_drop=max_drop, min_speedup=min_speedup)
     except ExpectationError as error:
-        raise UnmetError(error, document) from error
+        raise DocumentedError(error, document) from error
     flags.console.document(document)
 
 

@@ -9,22 +9,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..core.errors import ExpectationError
-from .text import clean
+from ..core.errors import SardonyxError
+from ..core.events import tell
+from .text import LONGEST_LINE, clean, shorten
 
 _EVERY_S = 2.0
 """Off a terminal, a progress line appears at most this often."""
 
 
-class UnmetError(Exception):
-    """An expectation that was not met, with the document that shows by how much.
+class DocumentedError(Exception):
+    """An error with a document: by how much an expectation was not met, or how far a command came.
 
     Args:
-        error: The expectation.
-        document: What the command would have printed.
+        error: The error.
+        document: What the command prints nevertheless, where JSON is wanted.
     """
 
-    def __init__(self, error: ExpectationError, document: Mapping[str, Any]) -> None:
+    def __init__(self, error: SardonyxError, document: Mapping[str, Any]) -> None:
         super().__init__(error.cause)
         self.error = error
         self.document = document
@@ -47,13 +48,17 @@ class Console:
         self.verbose = verbose
 
     def say(self, text: str = "") -> None:
-        """Print a result for people."""
+        """Print a result for people, in one line: no name in it can begin another, which would pass for ours."""
+        self.show(shorten(text, LONGEST_LINE))
+
+    def show(self, text: str) -> None:
+        """Print a text of several lines, such as a table, whose names are cut and without line breaks already."""
         stream = sys.stderr if self.is_stdout_taken else sys.stdout
         print("\n".join(clean(line) for line in text.split("\n")), file=stream, flush=True)
 
     def note(self, text: str) -> None:
         """Print a remark on the way; never on stdout."""
-        print(clean(text), file=sys.stderr, flush=True)
+        print(shorten(text, LONGEST_LINE), file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
         """Print a result that only ``-v`` asks for."""
@@ -68,6 +73,7 @@ class Console:
     @contextmanager
     def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
         """Report work as it goes on: a bar on a terminal, a line now and then elsewhere."""
+        tell(label)
         if sys.stderr.isatty():
             with _bar(label) as report:
                 yield report

@@ -25,10 +25,11 @@ def data(
     preprocess: Preprocess = None,
 ) -> None:
     """Write samples, with their labels, as an .npz file."""
+    from ..calib_data.opening import places_read
     from ..core.files import check_output
     from ..pipeline import plain, write_samples
 
-    check_output(output, force=flags.force)
+    check_output(output, force=flags.force, inputs=places_read(name))
     text = name if split is None else f"{name}:{split}"
     written = write_samples(
         text if limit is None else f"{text}:{limit}",

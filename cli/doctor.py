@@ -28,7 +28,7 @@ def doctor(flags: Flags) -> None:
             console.detail(f"  not here: {provider.short}; {provider.remedy}")
     console.say()
     rows = [(p.name, p.version or "missing", p.needed, p.extra or "", p.purpose) for p in found.packages]
-    console.say(table(("package", "version", "needed", "extra", "for"), rows))
+    console.show(table(("package", "version", "needed", "extra", "for"), rows))
     for remedy in found.remedies:
         console.say(remedy)
     console.say()

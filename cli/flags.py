@@ -10,8 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ..core.bounds import Bounds
+from ..core.limits import use_limits
 from ..core.targets import TARGET_NAMES
+from .admit import parse_limits
 from .console import Console
+from .text import parse_duration, parse_size
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,19 @@ class Flags:
         return self.seed or 0
 
 
+@dataclass(frozen=True)
+class Invocation:
+    """How the command line was called.
+
+    Attributes:
+        arguments: What follows the command's name.
+        is_bounded: Whether this process is already the one whose time and memory are limited.
+    """
+
+    arguments: tuple[str, ...]
+    is_bounded: bool
+
+
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON document on stdout; text for people goes to stderr.")
 ]
@@ -43,6 +60,24 @@ Seed = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Untrusted = Annotated[
+    bool,
+    typer.Option(
+        "--untrusted", help="Work in a process of its own, limited to 600 s and 4 GiB unless given otherwise."
+    ),
+]
+Timeout = Annotated[
+    str | None, typer.Option("--timeout", metavar="TIME", help="Stop the command after this: 90s, 10m.")
+]
+MemoryLimit = Annotated[
+    str | None, typer.Option("--memory-limit", metavar="SIZE", help="Memory that the command may take: 2GiB.")
+]
+Admit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--admit", metavar="NAME=N", help="Admit more, or less, of an input: nodes=400000. Repeatable."
+    ),
+]
 
 Root = Annotated[
     Path | None,
@@ -82,6 +117,10 @@ _COMMON: tuple[tuple[str, Any, Any], ...] = (
     ("force", Force, False),
     ("verbose", Verbose, False),
     ("debug", Debug, False),
+    ("untrusted", Untrusted, False),
+    ("timeout", Timeout, None),
+    ("memory_limit", MemoryLimit, None),
+    ("admit", Admit, None),
 )
 
 
@@ -96,14 +135,43 @@ def with_flags(verb: Callable[..., None]) -> Callable[..., None]:
     # Python wants parameters without a default first; typer goes by name only.
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
 
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
     def command(
-        *, json: bool, seed: int | None, force: bool, verbose: bool, debug: bool, **given: Any
+        *,
+        context: typer.Context,
+        json: bool,
+        seed: int | None,
+        force: bool,
+        verbose: bool,
+        debug: bool,
+        untrusted: bool,
+        timeout: str | None,
+        memory_limit: str | None,
+        admit: list[str] | None,
+        **given: Any,
     ) -> None:
+        bounds = _bounds(untrusted, timeout, memory_limit)
+        if bounds is not None and not context.obj.is_bounded:
+            from .bounded import run_apart
+
+            raise typer.Exit(run_apart(context.obj.arguments, bounds, json_wanted=json))
         console = Console(json_wanted=json, verbose=verbose)
-        verb(Flags(console, seed, force), **given)
+        with use_limits(parse_limits(admit or ())):
+            verb(Flags(console, seed, force), **given)
 
     command.__name__ = verb.__name__
     command.__doc__ = verb.__doc__
-    command.__signature__ = own.replace(parameters=[*keyword, *common])  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in (*keyword, *common)}
+    command.__signature__ = own.replace(parameters=[context, *keyword, *common])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in (context, *keyword, *common)}
     return command
+
+
+def _bounds(untrusted: bool, timeout: str | None, memory_limit: str | None) -> Bounds | None:
+    """The limits that flags ask for; None where they ask for none."""
+    seconds = parse_duration(timeout) if timeout is not None else None
+    memory = parse_size(memory_limit) if memory_limit is not None else None
+    if untrusted:
+        usual = Bounds()
+        return Bounds(seconds or usual.seconds, memory or usual.memory_bytes)
+    return Bounds(seconds, memory) if seconds or memory else None

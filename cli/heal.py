@@ -104,12 +104,13 @@ def heal(
     No torch source is needed; labels are used where the data has them.
     """
     given = dict(locals())
+    from ..calib_data.opening import places_read
     from ..core.files import check_output
     from ..pipeline import open_evaluation, open_model
     from ..pipeline.crowd import is_first
     from ..training.healing import HealOptions
 
-    check_output(output, force=flags.force, inputs=[model, teacher])
+    check_output(output, force=flags.force, inputs=[model, teacher, *places_read(data, evaluation)])
     seed = flags.seed_or_zero
     asked = {name: given[flag] for name, flag in _OPTIONS.items() if given[flag] is not None}
     words: dict[str, Any] = {
@@ -143,12 +144,14 @@ def _train(
 
 def _deliver(flags: Flags, result: HealedModel, teacher: Path, output: Path, checkpoint: Path) -> None:
     """Write the model, remove what a resumed run would have needed, and show what was done."""
+    from ..core.files import remove_leftovers
     from ..pipeline import plain
     from .show_heal import show_heal
 
     result.save(output, force=flags.force)
     for left in (checkpoint, *checkpoint.parent.glob(f"{glob.escape(checkpoint.stem)}.*")):
         left.unlink(missing_ok=True)
+    remove_leftovers(checkpoint.parent, checkpoint.with_suffix(""))  # begun beside them when a run was killed
     show_heal(flags.console, result)
     flags.console.say(f"wrote {output}; next: sardonyx compare {teacher} {output} --data DATA")
     flags.console.document({"verb": "heal", "output": str(output), **plain(result.summary())})

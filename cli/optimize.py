@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import UnmetError
+from .console import DocumentedError
 from .flags import DATA_HELP, METRIC_NAMES, Exclude, Flags, Preprocess, Root, Target, Threads
 from .text import parse_duration, parse_size
 
@@ -112,6 +112,6 @@ def _search(flags: Flags, model: Path, *given: Any, **words: Any) -> None:
             open_model(model), *given, force=flags.force, monitor=monitor, command=command, **words
         )
     except NothingGainedError as unmet:
-        raise UnmetError(unmet, {"verb": "optimize", **plain(unmet.summary)}) from unmet
+        raise DocumentedError(unmet, {"verb": "optimize", **plain(unmet.summary)}) from unmet
     show_optimize(monitor, result)
     monitor.document({"verb": "optimize", "output": str(result.folder), **plain(result.summary())})

@@ -101,12 +101,13 @@ def package(
     """
     given = dict(locals())
     from ..calib_data import Preprocessing
+    from ..calib_data.opening import places_read
     from ..core.files import check_output
     from ..pipeline import PackageOptions, open_evaluation, plain, read_labels
     from ..pipeline import package as run_package
     from .show_package import show_packaged
 
-    check_output(output, force=flags.force, inputs=[model])
+    check_output(output, force=flags.force, inputs=[model, *places_read(data, evaluation)], is_folder=True)
     options = PackageOptions(
         labels=() if labels is None else read_labels(labels),
         preprocessing=None if preprocess is None else Preprocessing.parse(preprocess),

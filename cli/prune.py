@@ -96,7 +96,7 @@ def prune(
     threads: Threads = 0,
 ) -> None:
     """Cut the neurons that a model does not need."""
-    _check_places(flags, model, output, plan, save_plan, explain=explain)
+    _check_places(flags, model, calib, output, plan, save_plan, explain=explain)
     from ..pipeline import open_calibration, open_model, read_plan
     from ..pipeline import prune as run_prune
 
@@ -133,6 +133,7 @@ def prune(
 def _check_places(
     flags: Flags,
     model: Path,
+    calib: str | None,
     output: Path | None,
     plan: Path | None,
     save_plan: Path | None,
@@ -140,11 +141,12 @@ def _check_places(
     explain: bool,
 ) -> None:
     """Refuse what could not be written, before the work starts."""
+    from ..calib_data.opening import places_read
     from ..core.files import check_output
 
     if output is None and not explain:
         raise UsageError("no output is named", remedy="add -o FILE, or --explain to see the plan only")
-    inputs = [path for path in (model, plan) if path is not None]
+    inputs = [model, *([] if plan is None else [plan]), *places_read(calib)]
     for path in (None if explain else output, save_plan):
         if path is not None:
             check_output(path, force=flags.force, inputs=inputs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import UnmetError
+from .console import DocumentedError
 from .flags import DATA_HELP, METRIC_NAMES, Exclude, Flags, Preprocess, Root, Target, Threads
 from .text import parse_size
 
@@ -147,11 +147,12 @@ def quantize(
     QDQ nodes with the integer types that suit the target; what stays in float has a reason.
     """
     given = dict(locals())
+    from ..calib_data.opening import places_read
     from ..core.files import check_output
     from ..pipeline import UnmetBudgetError, open_calibration, open_evaluation, open_model
     from ..pipeline import quantize as run_quantize
 
-    check_output(output, force=flags.force, inputs=[model])
+    check_output(output, force=flags.force, inputs=[model, *places_read(calib, evaluation)])
     original = open_model(model)
     data = open_calibration(calib, root=root, preprocess=preprocess, seed=flags.seed_or_zero)
     judged = open_evaluation(evaluation, root=root, preprocess=preprocess, seed=flags.seed_or_zero)
@@ -168,7 +169,7 @@ def quantize(
         result = run_quantize(original, data, target=target, monitor=flags.console, **words)
     except UnmetBudgetError as unmet:
         document = _deliver(flags, model, output, unmet.best)
-        raise UnmetError(unmet, document) from unmet
+        raise DocumentedError(unmet, document) from unmet
     flags.console.document(_deliver(flags, model, output, result))
 
 

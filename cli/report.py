@@ -49,7 +49,7 @@ def report(
     place = folder / "report.html" if output is None and format_ is Format.HTML else output
     document = {"verb": "report", "format": format_.value, "output": None if place is None else str(place)}
     if place is None:
-        flags.console.say(text.rstrip("\n"))
+        flags.console.show(text.rstrip("\n"))
         flags.console.document({**document, "text": text})
         return
     write_atomic(place, text.encode("utf8"))

@@ -36,7 +36,8 @@ def show_export(console: Console, result: Exported) -> None:
         (r.case, r.output, f"{r.max_difference:.2e}", f"{r.magnitude:.3g}", f"{r.atol:.1e}", f"{r.rtol:.1e}")
         for r in report.parity
     ]
-    console.detail(table(("case", "output", "difference", "magnitude", "atol", "rtol"), rows))
+    if console.verbose:
+        console.show(table(("case", "output", "difference", "magnitude", "atol", "rtol"), rows))
 
 
 def show_inspect(console: Console, found: Inspection) -> None:
@@ -44,14 +45,17 @@ def show_inspect(console: Console, found: Inspection) -> None:
     console.say(f"{found.name}: {size(found.size_bytes)}, sha256 {found.sha256}")
     opsets = ", ".join(f"{domain} {number}" for domain, number in found.opsets.items())
     console.say(f"IR {found.ir_version}, opset {opsets}; made by {found.producer or 'an unnamed producer'}")
-    console.say("\n".join(f"input   {spec}" for spec in found.inputs))
-    console.say("\n".join(f"output  {spec}" for spec in found.outputs))
+    for kind, specs in (("input ", found.inputs), ("output", found.outputs)):
+        for spec in specs:
+            console.say(f"{kind}  {spec}")
     console.say(
         f"parameters {count(found.size.params)}, MACs {count(found.size.macs)} a sample, "
         f"nodes {found.size.nodes}, weights {size(found.size.size_bytes)}"
     )
     console.say("types: " + ", ".join(f"{kind} {count(number)}" for kind, number in found.dtypes.items()))
     console.say("operators: " + ", ".join(f"{name} {number}" for name, number in found.operators.items()))
+    for note in found.notes:
+        console.say(f"note: {note}")
     if found.groups is not None:
         _show_groups(console, found)
 
@@ -67,13 +71,15 @@ def _show_groups(console: Console, found: Inspection) -> None:
     )
     rows = [(g.name, g.neurons, g.params_per_neuron, count(g.macs_per_neuron), len(g.members)) for g in free]
     headings = ("group", "neurons", "parameters each", "MACs each", "weights")
-    console.say(table(headings, rows) if rows else "no group can be cut")
+    console.show(table(headings, rows) if rows else "no group can be cut")
     for group in frozen:
         console.say(f"frozen: {group.name}, {group.neurons} neurons: {group.reason}")
 
 
 def show_prune(console: Console, result: Pruned, *, explain: bool = False) -> None:
     """What was cut, the proof, and what stayed."""
+    from ..passes.pruning.report import told_widths
+
     report = result.report
     show_metrics(console, report.before, report.after)
     if report.proof is not None:
@@ -107,11 +113,10 @@ def show_prune(console: Console, result: Pruned, *, explain: bool = False) -> No
     if report.stopped is not None:
         left = report.budget["left"]
         console.say(f"stopped at {left:.2f} of the {report.budget['kind']}: {report.stopped}")
-    cut = [g for g in report.plan if g.width_after < g.width_before]
-    console.say(f"{len(cut)} of {len(report.plan)} groups cut, widths in multiples of {report.alignment}")
+    console.say(told_widths([(g.width_before, g.width_after) for g in report.plan], report.alignment))
     if explain or console.verbose:
         rows = [(g.name, g.width_before, g.width_after, g.params_per_neuron) for g in report.plan]
-        console.say(table(("group", "before", "after", "parameters each"), rows))
+        console.show(table(("group", "before", "after", "parameters each"), rows))
     show_skipped(console, report.skipped, "stays whole")
 
 
@@ -151,7 +156,7 @@ def show_compare(console: Console, report: CompareReport) -> None:
                 ]
         rows.append(cells)
     console.say(f"{report.samples} samples of {report.data_origin}; {_machine(report.environment)}")
-    console.say(table(headings, rows))
+    console.show(table(headings, rows))
     for row in report.rows:
         for note in row.accuracy.notes:
             console.say(f"note: {row.model}: {note}")
@@ -166,7 +171,7 @@ def show_run(console: Console, result: RunResult) -> None:
     rows = [
         (r.name, r.kind, "reused" if r.reused else f"{r.seconds:.1f} s", r.folder) for r in result.records
     ]
-    console.say(table(("step", "kind", "time", "folder"), rows))
+    console.show(table(("step", "kind", "time", "folder"), rows))
     if result.model is not None:
         console.say(f"final model: {result.model.path} ({size(result.model.size_bytes)})")
 
@@ -200,7 +205,7 @@ def show_metrics(console: Console, before: GraphMetrics | None, after: GraphMetr
         ),
         ("nodes", before.nodes, after.nodes, share(after.nodes, before.nodes)),
     ]
-    console.say(table(("", "before", "after", "left"), rows))
+    console.show(table(("", "before", "after", "left"), rows))
 
 
 def show_skipped(console: Console, skipped: Sequence[Skip], what: str) -> None:

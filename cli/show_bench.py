@@ -33,10 +33,10 @@ def show_bench(console: Console, reports: Sequence[LatencyReport]) -> None:
             "rounds in turns"
         )
         headings = ("model", "batch", "ms", "±", "p99 ms", "samples/s", "speed", "")
-        console.say(table(headings, [_main_row(row) for row in report.rows]))
+        console.show(table(headings, [_main_row(row) for row in report.rows]))
         extra = any(r.provider_node_ratio is not None or r.peak_memory_bytes is not None for r in report.rows)
         if console.verbose or extra:
-            console.say(_details(report.rows))
+            console.show(_details(report.rows))
         show_timing_notes(console, report.rows, report.skipped)
         for note in (*report.notes, *(report.conditions.warnings if report.conditions else ())):
             console.say(f"note: {note}")
@@ -57,7 +57,7 @@ def show_gate(console: Console, gate: Gate) -> None:
         )
         for r in gate.rows
     ]
-    console.say(table(("model", "batch", "threads", "ep", "time", "95 %", ""), rows))
+    console.show(table(("model", "batch", "threads", "ep", "time", "95 %", ""), rows))
     open_rows = [r for r in gate.rows if r.verdict == "undecided"]
     if open_rows:
         console.say(

@@ -38,7 +38,7 @@ def show_drift(console: Console, drift: Drift) -> None:
     console.say()
     console.say(f"drift of {shorten(drift.model)} on {drift.samples} samples")
     headings = ("output", "largest error", "relative", "cosine", "SQNR dB")
-    console.say(table(headings, [_errors(v.value, v) for v in drift.outputs]))
+    console.show(table(headings, [_errors(v.value, v) for v in drift.outputs]))
     if not drift.values:
         console.say("no inner value has the same name and shape in both")
         return
@@ -50,12 +50,12 @@ def show_drift(console: Console, drift: Drift) -> None:
         console.say(f"none falls below {drift.threshold_db:g} dB")
     else:
         console.say(
-            f"the first below {drift.threshold_db:g} dB is {shorten(first.value)} of {first.op_type} "
-            f"{shorten(first.node)}, at {first.sqnr_db:.1f} dB{_jump(first)}"
+            f"the first below {drift.threshold_db:g} dB is {shorten(first.value)} of "
+            f"{' '.join(filter(None, (first.op_type, shorten(first.node))))}, {_depth(first)}"
         )
     values = drift.values if console.verbose else _worst(drift.values)
     rows = [(*_errors(v.node or v.value, v), "" if v.jump_db is None else f"{v.jump_db:.1f}") for v in values]
-    console.say(table(("node", *headings[1:], "lost dB"), rows))
+    console.show(table(("node", *headings[1:], "lost dB"), rows))
     if len(values) < len(drift.values):
         console.say(f"the {len(values)} that lose most, in order; -v shows all {len(drift.values)}")
 
@@ -64,6 +64,12 @@ def _worst(values: tuple[ValueDrift, ...]) -> list[ValueDrift]:
     """Those that add most to the error of what they read, in the order of the graph."""
     chosen = sorted(values, key=lambda v: -(v.jump_db if v.jump_db is not None else -v.sqnr_db))[:_SHOWN]
     return [v for v in values if v in chosen]
+
+
+def _depth(value: ValueDrift) -> str:
+    if value.broken:
+        return f"with {value.broken} numbers NaN or infinite in one only"
+    return f"at {value.sqnr_db:.1f} dB{_jump(value)}"
 
 
 def _jump(value: ValueDrift) -> str:
@@ -96,6 +102,6 @@ def show_changed(console: Console, found: ChangedAnswers) -> None:
         )
         for a in found.answers
     ]
-    console.say(table(("sample", "label", "before", "after", "margin before", "margin after"), rows))
+    console.show(table(("sample", "label", "before", "after", "margin before", "margin after"), rows))
     if len(found.answers) < found.changed:
         console.say(f"the {len(found.answers)} of which the first model was surest")

@@ -24,7 +24,7 @@ def show_heal(console: Console, result: HealedModel) -> None:
         )
         for row in report.history
     ]
-    console.say(
+    console.show(
         table(("epoch", *(f"loss: {name}" for name in names), f"held out: {report.metric}", "s"), rows)
     )
     console.say(

@@ -28,7 +28,7 @@ def show_optimize(console: Console, result: Optimized) -> None:
         )
         for row in comparison.rows
     ]
-    console.say(table(("model", "speed", "95 %", comparison.metric, "lost", "bytes", ""), rows))
+    console.show(table(("model", "speed", "95 %", comparison.metric, "lost", "bytes", ""), rows))
     console.say(result.decision.reason)
     if not result.is_complete:
         console.say("the time was up before all was tried: --time with more, and --resume, go on")

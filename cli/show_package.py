@@ -38,7 +38,7 @@ def _show_bundle(console: Console, bundle: Bundle) -> None:
         console.say(f"note: {note}")
     if manifest.usability:
         rows = [(u.provider, f"{u.taken} of {u.nodes}", u.partitions) for u in manifest.usability]
-        console.say(table(("provider", "nodes taken", "pieces"), rows))
+        console.show(table(("provider", "nodes taken", "pieces"), rows))
     for found in manifest.usability:
         for (op, reason), number in Counter((left.op, left.reason) for left in found.left).most_common():
             console.detail(f"{found.provider} leaves {number} {shorten(op)}: {reason}")
@@ -50,7 +50,7 @@ def _show_models(console: Console, manifest: Manifest) -> None:
         (m.file, size(m.bytes), size(m.gzip_bytes), count(m.params), count(m.macs), size(m.activation_bytes))
         for m in manifest.models
     ]
-    console.say(table(("file", "bytes", "as gzip", "parameters", "MACs", "activations"), rows))
+    console.show(table(("file", "bytes", "as gzip", "parameters", "MACs", "activations"), rows))
 
 
 def _show_measured(console: Console, manifest: Manifest) -> None:
@@ -78,6 +78,6 @@ def show_verified(console: Console, report: VerifyReport) -> None:
     """Every check, and how it went."""
     console.say(f"{shorten(report.name)} for {report.platform}, on {report.provider}")
     rows = [(check.status, check.name, check.detail) for check in report.checks]
-    console.say(table(("result", "check", "found"), rows))
+    console.show(table(("result", "check", "found"), rows))
     passed = sum(check.status == "passed" for check in report.checks)
     console.say(f"{passed} of {len(report.checks)} checks passed")

@@ -28,11 +28,11 @@ def _show(console: Console, placed: ModelPlacement) -> None:
         (s.provider, s.nodes, f"{s.node_ratio:.0%}", s.kernels, f"{s.time_ratio:.0%}")
         for s in found.placement.shares
     ]
-    console.say(table(("provider", "nodes", "share", "kernels", "share of the time"), rows))
+    console.show(table(("provider", "nodes", "share", "kernels", "share of the time"), rows))
     shown = found.fallbacks if console.verbose else found.fallbacks[:_SHOWN]
     if shown:
         elsewhere = [(f.node, f.op_type, f.provider, f"{f.median_ms:.3f}") for f in shown]
-        console.say(table(("node", "operator", "ran on", "ms"), elsewhere))
+        console.show(table(("node", "operator", "ran on", "ms"), elsewhere))
     if len(found.fallbacks) > len(shown):
         console.say(f"{len(found.fallbacks) - len(shown)} more nodes ran elsewhere; -v shows each")
     reasons: dict[str, list[str]] = {}

@@ -39,7 +39,7 @@ def _show_model(console: Console, model: ModelProfile, top: int) -> None:
         f"{model.kernels_ms:.3f} ms of it in kernels"
     )
     rows = [(o.op_type, o.kernels, f"{o.median_ms:.3f}", f"{o.time_ratio:.1%}") for o in model.operators]
-    console.say(table(("operator", "kernels", "ms", "share"), rows))
+    console.show(table(("operator", "kernels", "ms", "share"), rows))
     console.say()
     headings = ("node", "kernels", "ms", "share", "MACs", "GMAC/s", "of the best")
     nodes = [
@@ -54,7 +54,7 @@ def _show_model(console: Console, model: ModelProfile, top: int) -> None:
         )
         for n in model.nodes[:top]
     ]
-    console.say(table(headings, nodes) if nodes else "no kernel carries the name of a node")
+    console.show(table(headings, nodes) if nodes else "no kernel carries the name of a node")
     if len(model.nodes) > top:
         rest_ms = sum(n.median_ms for n in model.nodes[top:])
         console.say(f"{len(model.nodes) - top} more nodes, {rest_ms:.3f} ms; --top shows more")
@@ -69,7 +69,7 @@ def _show_change(console: Console, report: ProfileReport, change: ProfileChange,
     console.say(f"{after.model} against {before.model}, nodes of the same name")
     if change.nodes:
         headings = ("node", "ms before", "ms after", "speed", "95 %", "", "integers")
-        console.say(table(headings, [_row(node) for node in change.nodes[:top]]))
+        console.show(table(headings, [_row(node) for node in change.nodes[:top]]))
     else:
         console.say("no node of one carries the name of a node of the other")
     if len(change.nodes) > top:

@@ -59,7 +59,7 @@ def _show_budget(console: Console, budget: DropBudget) -> None:
         console.say(f"16-bit activations: {name}")
     if len(budget.tries) > 1:
         rows = [(t.to_float, t.to_wide, f"{t.value:.4f}", f"{t.lost:.4f}") for t in budget.tries]
-        console.say(table(("in float", "in 16 bits", budget.metric, "lost"), rows))
+        console.show(table(("in float", "in 16 bits", budget.metric, "lost"), rows))
 
 
 def _show_effects(console: Console, effects: tuple[NodeEffect, ...]) -> None:
@@ -68,7 +68,7 @@ def _show_effects(console: Console, effects: tuple[NodeEffect, ...]) -> None:
         return
     shown = effects if console.verbose else effects[:_CULPRITS]
     rows = [(effect.node, effect.op, f"{effect.sqnr_db:.1f}") for effect in shown]
-    console.say(table(("alone in integers", "operator", "outputs, dB above its noise"), rows))
+    console.show(table(("alone in integers", "operator", "outputs, dB above its noise"), rows))
     if len(effects) > len(shown):
         console.say(f"{len(effects) - len(shown)} more do less harm; -v shows each")
 

@@ -10,6 +10,9 @@ from ..core.errors import UsageError
 _LONGEST = 60
 """Names longer than this are cut in tables."""
 
+LONGEST_LINE = 1000
+"""Sentences longer than this are cut: a name in them may be a megabyte of anything."""
+
 
 def clean(text: object) -> str:
     """Text that cannot move a cursor, change a colour or reverse a line: unprintable characters are escaped."""

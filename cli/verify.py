@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import ExpectationError
-from .console import UnmetError
+from .console import DocumentedError
 from .flags import Flags, Libraries, Threads
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the bundle.", metavar="DIR")]
@@ -37,5 +37,5 @@ def verify(
     try:
         check_report(report)
     except ExpectationError as error:
-        raise UnmetError(error, document) from error
+        raise DocumentedError(error, document) from error
     flags.console.document(document)

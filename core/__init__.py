@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
-    from .limits import Limits
+    from .limits import Limits, use_limits
     from .metrics import count_macs, measure_graph, node_macs
     from .reports import Change, GraphMetrics, PassReport, Skip
     from .shapes import concrete_shapes, infer_shapes
@@ -64,6 +64,7 @@ __all__ = [
     "measure_graph",
     "node_macs",
     "output_specs",
+    "use_limits",
 ]
 
 _PLACES: dict[str, tuple[str, ...]] = {
@@ -82,7 +83,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
         "StorageError",
         "UsageError",
     ),
-    "limits": ("Limits",),
+    "limits": ("Limits", "use_limits"),
     "metrics": (
         "count_macs",
         "measure_graph",

@@ -11,14 +11,14 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from .detach import attach, detached_proto
+from .detach import attach, detached_proto, embedded, raw_bytes
 from .door import admit
 from .errors import LimitError, ModelError
 from .external_data import DataFolder
 from .files import check_output, write_atomic
 from .inference import SMALL_ELEMENTS
-from .large_files import write_with_data
-from .limits import Limits
+from .large_files import remove_data, write_with_data
+from .limits import Limits, current_limits
 from .model_file import parse_model, read_model_file, refuse_corrupt
 from .tensors import TensorSpec, input_specs, output_specs
 
@@ -31,7 +31,7 @@ class ModelArtifact:
         path: The file it came from; None for a model made in memory.
         name: What to call it: the file's name, or the graph's.
         sha256: Of :attr:`content`, in hexadecimal; of a file that needed no repair and has no external data
-            this is what ``sha256sum`` prints. With weights too large for one message, of message and weights.
+            this is what ``sha256sum`` prints. With weights beside the message, of message and weights.
         size_bytes: Size of the files, external data included, or of the message for a model in memory.
         inputs: What must be fed.
         outputs: What comes out.
@@ -57,13 +57,13 @@ class ModelArtifact:
 
         Args:
             path: The file; external data must lie in its folder.
-            limits: What is too much; the defaults admit models of 64 GiB.
+            limits: What is too much; what currently holds where None, by default models of 64 GiB.
 
         Raises:
             ModelError: The file cannot be accepted; the cause says why.
             LimitError: It asks for more than a limit admits.
         """
-        path, limits = Path(path), limits or Limits()
+        path, limits = Path(path), limits or current_limits()
         content = read_model_file(path, limits)
         model = parse_model(content, path.name)
         data = DataFolder(path.absolute().parent)
@@ -82,9 +82,9 @@ class ModelArtifact:
             ModelError: The graph cannot be accepted.
             LimitError: It asks for more than a limit admits.
         """
-        limits = limits or Limits()
+        limits = limits or current_limits()
         tensors = (v.const_value for v in model.graph.initializers.values())
-        is_large = sum(t.nbytes for t in tensors if t is not None) > limits.embed_bytes
+        is_large = sum(t.nbytes for t in tensors if t is not None) > limits.message_bytes
         try:
             proto, kept = detached_proto(model, SMALL_ELEMENTS) if is_large else (ir.to_proto(model), {})
         except (ir.serde.SerdeError, TypeError, ValueError) as error:
@@ -94,18 +94,30 @@ class ModelArtifact:
         return _admitted(proto, DataFolder(None), limits, None, model.graph.name or "model", kept)
 
     @property
+    def has_weights_beside(self) -> bool:
+        """Whether its weights are too large to be held in the message and copied with it."""
+        return bool(self._weights)
+
+    @property
+    def message(self) -> bytes:
+        """The model as one message, without the weights beside it: these are external data in it."""
+        return self._message
+
+    @property
     def content(self) -> bytes:
         """The model as one message, weights embedded.
 
         Raises:
             LimitError: The weights are too large for one message; use the file.
         """
-        if self._weights:
+        if not self._weights:
+            return self._message
+        if len(self._message) + sum(t.nbytes for t in self._weights.values()) > self._limits.embed_bytes:
             raise LimitError(
                 f"the weights of {self.name} are too large for one protobuf message",
                 remedy="use the model's file",
             )
-        return self._message
+        return embedded(self._message, self._weights)
 
     def load(self) -> ir.Model:
         """A fresh graph in memory; changing it changes nothing here. Functions are kept as they are."""
@@ -116,7 +128,7 @@ class ModelArtifact:
     def save(self, path: str | Path, force: bool = False) -> ModelArtifact:
         """Write the model so that the complete old file or the complete new one exists, and open it again.
 
-        Weights too large for one message are written to a file beside it first.
+        Weights beside the message are written to a file beside the model first.
 
         Args:
             path: The file to write; its folder exists.
@@ -135,6 +147,7 @@ class ModelArtifact:
             write_with_data(path, self._message, self._weights)
         else:
             write_atomic(path, self._message)
+            remove_data(path)
         return ModelArtifact.open(path, self._limits)
 
 
@@ -183,5 +196,5 @@ def _graph_of(message: bytes) -> ir.Model:
 def _digest(message: bytes, weights: Mapping[str, ir.TensorProtocol]) -> str:
     digest = hashlib.sha256(message)
     for name in sorted(weights):
-        digest.update(weights[name].tobytes())
+        digest.update(raw_bytes(weights[name]))
     return digest.hexdigest()

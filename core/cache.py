@@ -17,10 +17,18 @@ def cache_folder() -> Path:
     if given := os.environ.get("SARDONYX_CACHE"):
         return Path(given)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home()), "sardonyx")
+        return Path(os.environ.get("LOCALAPPDATA") or _home(), "sardonyx")
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "sardonyx"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "sardonyx")
+        return _home() / "Library" / "Caches" / "sardonyx"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache", "sardonyx")
+
+
+def _home() -> Path:
+    """The user's folder; where the system knows none, a place in which nothing can be kept."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
 
 
 def cache_path(kind: str, **key: str | float) -> Path:

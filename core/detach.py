@@ -1,8 +1,9 @@
-"""Turning a graph in memory into a message without copying its large weights."""
+"""Large weights beside a message instead of in it, and back: whoever writes or parses a message copies all that it holds."""
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -45,6 +46,35 @@ def attach(model: ir.Model, weights: Mapping[str, ir.TensorProtocol]) -> None:
         model.graph.initializers[name].const_value = tensor
 
 
+def embed(tensor: onnx.TensorProto, content: bytes) -> None:
+    """Put its contents into the message of a tensor that was kept outside."""
+    del tensor.external_data[:]
+    tensor.ClearField("data_location")
+    tensor.raw_data = content
+
+
+def embedded(message: bytes, weights: Mapping[str, ir.TensorProtocol]) -> bytes:
+    """The message of a model with the weights in it that are kept beside.
+
+    Args:
+        message: The message.
+        weights: Contents of initializers of the main graph, by name.
+    """
+    model = onnx.ModelProto.FromString(message)
+    for tensor in model.graph.initializer:
+        if tensor.name in weights:
+            embed(tensor, weights[tensor.name].tobytes())
+    whole: bytes = model.SerializeToString(deterministic=True)
+    return whole
+
+
+def raw_bytes(tensor: ir.TensorProtocol) -> bytes | memoryview:
+    """The bytes of a tensor as a file holds them; no copy where they lie in memory like that."""
+    if tensor.dtype.bitwidth < 8 or sys.byteorder == "big":
+        return tensor.tobytes()
+    return np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8).data
+
+
 def _is_large(tensor: ir.TensorProtocol, above_elements: int) -> bool:
     return tensor.dtype != ir.DataType.STRING and tensor.size > above_elements
 
@@ -74,5 +104,5 @@ def model_digest(model: ir.Model) -> str:
     digest = hashlib.sha256(message.SerializeToString(deterministic=True))
     for name, tensor in weights.items():
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.numpy()).view(np.uint8).data)
+        digest.update(raw_bytes(tensor))
     return digest.hexdigest()

@@ -5,33 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
+from .attributes import check_attributes
 from .declared import check_declared
+from .detach import embed
+from .domains import RUNTIME_DOMAINS
 from .errors import ModelError
 from .external_data import DataFolder, region_of
 from .functions import check_functions, functions_by_key, key_of
 from .growth import is_growth_bounded
-from .inference import SMALL_ELEMENTS, infer_strictly, run_checker, without_weights
+from .inference import SMALL_ELEMENTS, infer_lengths, infer_strictly, run_checker, without_weights
 from .inference_child import check_in_child
+from .lengths import are_lengths_bounded
 from .limits import Limits, refuse_above
-from .protos import DEFAULT_DOMAINS, all_nodes, all_tensors
+from .mapped import mapped_tensor
+from .protos import all_nodes, all_tensors
 from .scales import check_scales
 from .sparse import densify
 from .structure import check_structure
 from .tensor_checks import check_tensor
 from .versions import check_versions
-
-_KNOWN_DOMAINS = DEFAULT_DOMAINS | {
-    "ai.onnx.ml",
-    "ai.onnx.preview",
-    "ai.onnx.preview.training",
-    "com.microsoft",
-    "com.microsoft.nchwc",
-}
-"""Domains of onnx itself and of ONNX Runtime's own operators."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +70,7 @@ def admit(
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             check_tensor(tensor, place, limits)
     repairs += check_structure(model)
+    check_attributes(model)
     check_scales(model)
     _prove_shapes(model, limits)
     is_changed = bool(repairs or data.files())
@@ -83,7 +79,7 @@ def admit(
 
 def _prove_shapes(model: onnx.ModelProto, limits: Limits) -> None:
     light = without_weights(model)
-    if is_growth_bounded(light, limits):
+    if is_growth_bounded(light, limits) and are_lengths_bounded(infer_lengths(light), limits):
         run_checker(light)
         infer_strictly(light)
     else:
@@ -93,46 +89,28 @@ def _prove_shapes(model: onnx.ModelProto, limits: Limits) -> None:
 def _take_in(
     model: onnx.ModelProto, data: DataFolder, limits: Limits, detached: frozenset[str]
 ) -> dict[str, ir.TensorProtocol]:
-    """Check all external data, then embed it, or keep it mapped where one message could not hold it."""
+    """Check all external data, then embed it, or keep it mapped where it is too much for the message."""
     placed = [p for p in all_tensors(model) if p.tensor.data_location == onnx.TensorProto.EXTERNAL]
     outside = [p for p in placed if not (p.is_weight and p.tensor.name in detached)]
     regions = [region_of(p.tensor, p.place, limits) for p in outside]
     total = sum(region.length for region in regions)
     refuse_above(total, limits.external_bytes, "bytes of external data", "external_bytes")
-    fits = total + model.ByteSize() <= limits.embed_bytes
+    fits = total + model.ByteSize() <= limits.message_bytes
     kept: dict[str, ir.TensorProtocol] = {}
     for region, (tensor, place, is_weight) in zip(regions, outside, strict=True):
         view = data.view(region, place)
         if fits or not is_weight or region.length <= SMALL_ELEMENTS:
-            _embed(tensor, bytes(view))
+            embed(tensor, bytes(view))
         else:
-            kept[tensor.name] = _mapped(tensor, view)
+            kept[tensor.name] = mapped_tensor(tensor, view, region.offset)
     return kept
-
-
-def _embed(tensor: onnx.TensorProto, content: bytes) -> None:
-    del tensor.external_data[:]
-    tensor.ClearField("data_location")
-    tensor.raw_data = content
-
-
-def _mapped(tensor: onnx.TensorProto, view: memoryview) -> ir.TensorProtocol:
-    """A tensor over mapped bytes; packed elements are copied, since they must be unpacked."""
-    kind = ir.DataType(tensor.data_type)
-    if kind.bitwidth < 8:
-        held = onnx.TensorProto(
-            name=tensor.name, dims=tensor.dims, data_type=tensor.data_type, raw_data=bytes(view)
-        )
-        return ir.serde.deserialize_tensor(held)
-    array = np.frombuffer(view, dtype=kind.numpy()).reshape(tuple(tensor.dims))
-    return ir.Tensor(array, dtype=kind, name=tensor.name)
 
 
 def _unknown_domains(model: onnx.ModelProto) -> tuple[str, ...]:
     functions = functions_by_key(model)
     unknown: dict[str, set[str]] = {}
     for node in all_nodes(model):
-        if node.domain not in _KNOWN_DOMAINS and key_of(node) not in functions:
+        if node.domain not in RUNTIME_DOMAINS and key_of(node) not in functions:
             unknown.setdefault(node.domain, set()).add(node.op_type)
     return tuple(
         f"operators of domain {domain!r} need a library to run: {', '.join(sorted(ops)[:8])}"

@@ -20,6 +20,7 @@ import onnx
 
 from .errors import ModelError
 from .limits import Limits
+from .mapped import give_back
 from .tensor_checks import INT64_MAX, declared_elements, stored_bytes
 
 _KEYS = frozenset({"location", "offset", "length", "checksum"})
@@ -132,6 +133,7 @@ class DataFolder:
     def _check_hash(self, region: Region, content: mmap.mmap | bytes, place: str) -> None:
         if region.location not in self._hashes:
             self._hashes[region.location] = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+            give_back(content, 0, len(content))
         if self._hashes[region.location] != region.checksum.lower():
             raise ModelError(
                 f"{place}: the SHA-1 of {region.location!r} is not the one the model states",
@@ -186,17 +188,23 @@ def _open_inside(folder: Path, parts: tuple[str, ...]) -> Iterator[int]:
 @contextlib.contextmanager
 def _open_by_path(folder: Path, parts: tuple[str, ...]) -> Iterator[int]:
     """The same where the platform cannot open relative to a folder."""
+    descriptor = os.open(_plain_path(folder, parts), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        # A link that was put in the way meanwhile has been followed, so they are looked for again.
+        if not os.path.samestat(_plain_path(folder, parts).lstat(), os.fstat(descriptor)):
+            raise OSError(f"{parts[-1]} changed while it was opened")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _plain_path(folder: Path, parts: tuple[str, ...]) -> Path:
+    """The path below a folder, after a look that no component is a link."""
     path = folder
     for part in parts:
         path = path / part
         _refuse_link(path.lstat(), str(path.relative_to(folder)))
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        if not os.path.samestat(path.lstat(), os.fstat(descriptor)):
-            raise OSError(f"{path.name} changed while it was opened")
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return path
 
 
 def _refuse_link(status: os.stat_result, shown: str) -> None:

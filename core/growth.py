@@ -24,7 +24,7 @@ _UNKNOWN_RANK = 8
 _NAMES_FOR_A_DIM = 16
 """Inference copies all names in scope for every subgraph; so many of them take the time of one dimension."""
 
-_SIZE_OPS = frozenset(
+SIZE_OPS = frozenset(
     {"Add", "Cast", "Concat", "Gather", "Identity", "Mul", "Size", "Slice", "Squeeze", "Sub", "Unsqueeze"}
 )
 """Operators through which inference carries the elements of tensors of sizes."""
@@ -133,7 +133,7 @@ def _extent(node: onnx.NodeProto, inputs: Sequence[Extent]) -> Extent:
         count = inputs[_TAKES_RANK_FROM_SIZES[node.op_type]].elements or _UNKNOWN_RANK
         return Extent(max(count, rank) if node.op_type == "Expand" else count, 0)
     rank = _rank(node, inputs, rank)
-    if node.op_type not in _SIZE_OPS:
+    if node.op_type not in SIZE_OPS:
         return Extent(rank, 0)
     if node.op_type == "Gather" and len(inputs) > 1:
         return Extent(rank, inputs[1].elements or inputs[0].elements)

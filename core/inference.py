@@ -10,7 +10,7 @@ import math
 import onnx
 
 from .errors import ModelError
-from .protos import all_nodes
+from .protos import all_graphs, all_nodes, label
 
 SMALL_ELEMENTS = 4096
 """Initializers with more elements than this cannot be shapes, and are kept from checker and inference."""
@@ -40,13 +40,15 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
             light.graph.initializer.append(tensor)
         elif tensor.name not in listed:
             light.graph.input.append(stand_in(tensor))
-    _state_defaults(light)
+    _complete(light)
     return light
 
 
-def _state_defaults(model: onnx.ModelProto) -> None:
-    """Write out a default that onnx's own inference of the operator cannot do without."""
+def _complete(model: onnx.ModelProto) -> None:
+    """Write out what onnx leaves open and then misses: names to tell nodes by, a default in its own inference."""
     for node in all_nodes(model):
+        if not node.name and node.output:
+            node.name = f"unnamed, makes {node.output[0][:80]}"
         if node.op_type == "MeanVarianceNormalization" and not node.attribute:
             node.attribute.add(name="axes", type=onnx.AttributeProto.INTS, ints=(0, 2, 3))
 
@@ -59,18 +61,47 @@ def stand_in(tensor: onnx.TensorProto) -> onnx.ValueInfoProto:
     return value
 
 
+def infer_lengths(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Infer what shapes can be without computing sizes; contradictions are left for :func:`infer_strictly` to tell.
+
+    Raises:
+        ModelError: The graph cannot be followed at all.
+    """
+    return _inferred(model)
+
+
 def infer_strictly(model: onnx.ModelProto) -> onnx.ModelProto:
     """Infer types and shapes, sizes computed where they can be.
 
     Raises:
-        ModelError: Types or shapes contradict each other, or a declared shape is wrong.
+        ModelError: Types or shapes contradict each other, a declared shape is wrong, or a shape that follows is one
+            that nothing can hold.
     """
+    found = _inferred(model, check_type=True, strict_mode=True, data_prop=True)
+    _refuse_endless(found)
+    return found
+
+
+def _inferred(model: onnx.ModelProto, **options: bool) -> onnx.ModelProto:
     try:
-        return onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        return onnx.shape_inference.infer_shapes(model, **options)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise ModelError(
             f"shape inference failed: {error}", remedy="the graph contradicts itself; export it again"
         ) from error
+
+
+def _refuse_endless(model: onnx.ModelProto) -> None:
+    """Refuse what no address space holds: padding by 2^30, for one, which shape inference goes along with."""
+    for graph in all_graphs(model):
+        for value in (*graph.value_info, *graph.output):
+            dims = [d.dim_value for d in value.type.tensor_type.shape.dim if d.HasField("dim_value")]
+            if math.prod(dims) >= 1 << 63:
+                maker = next((n for n in graph.node if value.name in n.output), None)
+                raise ModelError(
+                    f"{'an input' if maker is None else label(maker)} yields {'x'.join(map(str, dims))} elements",
+                    remedy="no machine holds them: look at the node's attributes, and export the model again",
+                )
 
 
 def run_checker(model: onnx.ModelProto) -> None:

@@ -12,9 +12,10 @@ import sys
 
 import onnx
 
+from .bounds import limit_addresses
 from .errors import EnvironmentFault, LimitError, ModelError
 from .inference import infer_strictly, run_checker
-from .limits import Limits
+from .limits import Limits, raise_limit
 
 _REFUSED = 3
 _START = f"import sys; sys.path[:] = sys.argv[2:]; from {__name__} import main; sys.exit(main())"
@@ -56,7 +57,7 @@ def check_in_child(model: onnx.ModelProto, limits: Limits) -> None:
 
 def main() -> int:
     """Read, check, answer: what the child runs."""
-    _limit_memory(int(sys.argv[1]))
+    limit_addresses(int(sys.argv[1]))  # where the platform can; the time limit holds everywhere
     model = onnx.ModelProto.FromString(sys.stdin.buffer.read())
     try:
         run_checker(model)
@@ -68,13 +69,4 @@ def main() -> int:
 
 
 def _refusal(words: str, name: str) -> LimitError:
-    return LimitError(f"shape inference {words}", remedy=f"if the model is trusted, raise Limits.{name}")
-
-
-def _limit_memory(size: int) -> None:
-    """Bound the address space, where the platform can; the time limit holds everywhere."""
-    try:
-        import resource
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    return LimitError(f"shape inference {words}", remedy=raise_limit(name))

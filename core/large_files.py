@@ -1,4 +1,4 @@
-"""Writing a model whose weights do not fit one message: a data file first, then the model that names it.
+"""Writing a model whose weights lie beside its message: a data file first, then the model that names it.
 
 The data file carries a hash of its contents in its name. Until the model is renamed into place, an older model
 of the same name keeps its own data file; a crash at any step leaves one complete model.
@@ -6,6 +6,7 @@ of the same name keeps its own data file; a crash at any step leaves one complet
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import BinaryIO
 import onnx
 import onnx_ir as ir
 
+from .detach import raw_bytes
 from .files import write_atomic
 
 _ALIGNMENT = 4096
@@ -39,21 +41,23 @@ def write_with_data(path: Path, message: bytes, weights: Mapping[str, ir.TensorP
         if tensor.name in weights:
             _point(tensor, location, offsets[tensor.name], weights[tensor.name].nbytes)
     data = path.with_name(location)
-    is_new = not data.exists()
-    write_atomic(data, lambda file: _write(file, weights, offsets))
+    is_new, content = not data.exists(), model.SerializeToString(deterministic=True)
     try:
-        write_atomic(path, model.SerializeToString(deterministic=True))
+        write_atomic(data, lambda file: _write(file, weights, offsets))
+        write_atomic(path, content)
+        remove_data(path, keep=location)
     except BaseException:
-        if is_new:
+        if path.is_file() and path.read_bytes() == content:  # it came after the renaming
+            remove_data(path, keep=location)
+        elif is_new:
             data.unlink(missing_ok=True)
         raise
-    _remove_older(path, keep=location)
 
 
 def _hash(weights: Mapping[str, ir.TensorProtocol]) -> str:
     digest = hashlib.sha256()
     for name in sorted(weights):
-        digest.update(weights[name].tobytes())
+        digest.update(raw_bytes(weights[name]))
     return digest.hexdigest()[:16]
 
 
@@ -76,12 +80,18 @@ def _point(tensor: onnx.TensorProto, location: str, offset: int, length: int) ->
 def _write(file: BinaryIO, weights: Mapping[str, ir.TensorProtocol], offsets: Mapping[str, int]) -> None:
     for name, offset in offsets.items():
         file.write(b"\0" * (offset - file.tell()))
-        file.write(weights[name].tobytes())
+        file.write(raw_bytes(weights[name]))
 
 
-def _remove_older(path: Path, *, keep: str) -> None:
-    """Remove data files that earlier saves of this same path wrote."""
+def remove_data(path: Path, *, keep: str = "") -> None:
+    """Remove data files that earlier saves of a model wrote, where the folder lets itself be read.
+
+    Args:
+        path: The model file.
+        keep: The data file that it names now.
+    """
     pattern = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.data")
-    for other in path.parent.iterdir():
-        if other.name != keep and pattern.fullmatch(other.name):
-            other.unlink()
+    with contextlib.suppress(OSError):
+        for other in path.parent.iterdir():
+            if other.name != keep and pattern.fullmatch(other.name):
+                other.unlink()

@@ -1,7 +1,10 @@
-"""How much a model may ask for before it is refused, every figure of it settable."""
+"""How much an input may ask for before it is refused: every figure of it in one place, each settable."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from .errors import LimitError
@@ -11,12 +14,14 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Limits:
-    """What the door admits; anything above is a :class:`~sardonyx.core.errors.LimitError`.
+    """What is admitted; anything above is a :class:`~sardonyx.core.errors.LimitError`.
 
     Attributes:
         file_bytes: Size of the model file itself (one protobuf message holds 2 GiB).
         external_bytes: Size of all external data that the tensors name, counted once for each tensor.
-        embed_bytes: Weights up to this size are taken into memory; above it they stay on disk, mapped.
+        embed_bytes: Size of a model as one message, weights embedded.
+        beside_bytes: Weights of more bytes are no part of the message: they are mapped from the disk when they are read,
+            and written to a file beside the model, which runtimes map too.
         dense_bytes: Size of all sparse tensors once they are made dense.
         tensor_elements: Elements that one tensor, input or output may declare.
         nodes: Nodes with every subgraph, and with every function call replaced by the function's nodes.
@@ -25,11 +30,24 @@ class Limits:
         inferred_elements: Elements of one tensor of sizes that it may compute in this process.
         inference_bytes: Memory of the child process that infers shapes above those two bounds.
         inference_s: Its time, in seconds.
+        coupled_indices: Indices along all axes of all values, among which the neurons that go together are searched.
+        array_bytes: What samples may take in memory, as they declare it or as they come.
+        array_header_bytes: Header of one array in an ``.npz`` file.
+        dataset_bytes: One file of a data set by name, as it declares its size.
+        image_pixels: Pixels of one image that is decoded.
+        statistics_bytes: Statistics of an earlier calibration, and answers of a teacher, that are kept on disk.
+        document_bytes: A report, a plan, a document of ``bench``.
+        recipe_bytes: A recipe.
+        labels_bytes: A list of class names.
+        manifest_bytes: The manifest of a bundle.
+        bundle_files: Files of a bundle.
+        self_test_bytes: Samples and expected outputs of a bundle.
     """
 
     file_bytes: int = 2 * GIB
     external_bytes: int = 64 * GIB
     embed_bytes: int = 2 * GIB - (64 << 20)
+    beside_bytes: int = 512 << 20
     dense_bytes: int = 1 * GIB
     tensor_elements: int = 1 << 34
     nodes: int = 200_000
@@ -38,6 +56,45 @@ class Limits:
     inferred_elements: int = 100_000
     inference_bytes: int = 2 * GIB
     inference_s: float = 8.0
+    coupled_indices: int = 1 << 26
+    array_bytes: int = 8 * GIB
+    array_header_bytes: int = 4096
+    dataset_bytes: int = 1 * GIB
+    image_pixels: int = 50_000_000
+    statistics_bytes: int = 1 * GIB
+    document_bytes: int = 64 << 20
+    recipe_bytes: int = 1 << 20
+    labels_bytes: int = 16 << 20
+    manifest_bytes: int = 16 << 20
+    bundle_files: int = 10_000
+    self_test_bytes: int = 1 * GIB
+
+    @property
+    def message_bytes(self) -> int:
+        """The most weights that are held in the message of a model."""
+        return min(self.beside_bytes, self.embed_bytes)
+
+
+_CURRENT: ContextVar[Limits] = ContextVar("sardonyx_limits", default=Limits())  # noqa: B039 - it is frozen
+
+
+def current_limits() -> Limits:
+    """The limits that hold where a caller states none."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def use_limits(limits: Limits) -> Iterator[None]:
+    """Let other limits hold within the block.
+
+    Args:
+        limits: The limits.
+    """
+    token = _CURRENT.set(limits)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
 
 
 def refuse_above(count: int, limit: int, what: str, name: str) -> None:
@@ -55,8 +112,13 @@ def refuse_above(count: int, limit: int, what: str, name: str) -> None:
     if count > limit:
         raise LimitError(
             f"{what}: {_short(count)}, the limit is {_short(limit)}",
-            remedy=f"if the model is trusted, raise Limits.{name}",
+            remedy=raise_limit(name),
         )
+
+
+def raise_limit(name: str) -> str:
+    """The remedy for what a limit refused: the limit's name, for the command line and for Python."""
+    return f"if it is trusted, raise it with --admit {name}=NUMBER (Limits.{name} in Python)"
 
 
 def _short(count: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
+from .errors import ModelError
 from .reports import GraphMetrics
 from .shapes import Dims, concrete_shapes
 from .tensors import input_specs
@@ -70,8 +71,7 @@ def node_macs(
     model: ir.Model, input_shapes: Mapping[str, Sequence[int]] | None = None
 ) -> dict[ir.Node, int | None]:
     """Multiply-accumulates of each convolution and matrix product; None where a shape is unknown."""
-    fixed = dict(input_shapes) if input_shapes is not None else sample_shapes(model)
-    shapes = concrete_shapes(model, fixed)
+    shapes = _one_sample(model) if input_shapes is None else concrete_shapes(model, input_shapes)
     counts: dict[ir.Node, int | None] = {}
     for node in model.graph:
         rule = MACS_RULES.get(node.op_type)
@@ -81,6 +81,14 @@ def node_macs(
             ]
             counts[node] = rule(node, dims[:-1], dims[-1])
     return counts
+
+
+def _one_sample(model: ir.Model) -> dict[str, Dims]:
+    """The shape of every value for one sample; free ones stay free where a first dimension cannot be 1."""
+    try:
+        return concrete_shapes(model, sample_shapes(model))
+    except ModelError:
+        return concrete_shapes(model, {})
 
 
 def sample_shapes(model: ir.Model) -> dict[str, tuple[int, ...]]:
@@ -98,7 +106,7 @@ def sample_shapes(model: ir.Model) -> dict[str, tuple[int, ...]]:
 def _product(dims: Sequence[int | str | None] | None) -> int | None:
     if dims is None:
         return None
-    sizes = [d for d in dims if isinstance(d, int)]
+    sizes = [d for d in dims if isinstance(d, int) and d >= 0]
     return math.prod(sizes) if len(sizes) == len(dims) else None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,17 +9,10 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from .errors import ModelError
-from .limits import Limits, refuse_above
+from .limits import Limits
+from .plain_file import read_plain
 from .sniff import kind_of
 from .text_fields import check_text
-
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
 
 
 def read_model_file(path: Path, limits: Limits) -> bytes:
@@ -37,21 +28,14 @@ def read_model_file(path: Path, limits: Limits) -> bytes:
         ModelError: It does not exist, is not a regular file, or cannot be read.
         LimitError: It is larger than the limit.
     """
-    try:
-        _check_regular(path, os.stat(path))
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            _check_regular(path, status)
-            refuse_above(status.st_size, limits.file_bytes, f"bytes of {path.name}", "file_bytes")
-            content = file.read(limits.file_bytes + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ModelError(
-            f"cannot read {path}: {reason}", remedy="check the path and its permissions"
-        ) from error
-    refuse_above(len(content), limits.file_bytes, f"bytes of {path.name}", "file_bytes")
-    return content
+    return read_plain(
+        path,
+        "file_bytes",
+        what="a model file",
+        remedy="give the path of an .onnx file that can be read",
+        kind=ModelError,
+        most=limits.file_bytes,
+    )
 
 
 def parse_model(content: bytes, name: str) -> onnx.ModelProto:
@@ -89,11 +73,3 @@ def refuse_corrupt(name: str, size: int, error: Exception) -> NoReturn:
         f"{name} is corrupt: {size:,} bytes that are not a valid ONNX protobuf ({type(error).__name__})",
         remedy="export or download it again",
     ) from error
-
-
-def _check_regular(path: Path, status: os.stat_result) -> None:
-    for is_kind, words in _KINDS:
-        if is_kind(status.st_mode):
-            raise ModelError(f"{path} is {words}, not a model file", remedy="give the path of an .onnx file")
-    if not stat.S_ISREG(status.st_mode):
-        raise ModelError(f"{path} is not a regular file", remedy="give the path of an .onnx file")

@@ -128,7 +128,8 @@ def _infer(
 
 def _fix_inputs(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]) -> None:
     for value in graph.input:
-        if value.name in shapes:
+        # Taking hold of the tensor type of a sequence would make a tensor of it.
+        if value.name in shapes and value.type.HasField("tensor_type"):
             tensor = value.type.tensor_type
             del tensor.shape.dim[:]
             tensor.shape.dim.extend(onnx.TensorShapeProto.Dimension(dim_value=d) for d in shapes[value.name])

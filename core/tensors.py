@@ -17,6 +17,9 @@ Array: TypeAlias = npt.NDArray[Any]
 Feed: TypeAlias = dict[str, Array]
 """One batch: an array for each input name, batched on axis 0."""
 
+PART_ELEMENTS = 1 << 22
+"""What is made of a weight on the way to something else is made of so many of its elements at a time."""
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -59,3 +62,15 @@ def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
 def output_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
     """The outputs of a model."""
     return tuple(TensorSpec.of(v) for v in model.graph.outputs)
+
+
+def all_finite(array: Array, dtype: npt.DTypeLike | None = None) -> bool:
+    """Whether no element is NaN or infinite; of a large array a part at a time is looked at.
+
+    Args:
+        array: The array.
+        dtype: The type that elements are converted to first; none where None.
+    """
+    step = max(1, PART_ELEMENTS * len(array) // max(array.size, 1)) if array.ndim else 1
+    parts = (array[i : i + step] for i in range(0, len(array), step)) if array.ndim else (array,)
+    return all(np.isfinite(np.asarray(part, dtype)).all() for part in parts)

@@ -7,11 +7,9 @@ import os
 import stat
 from pathlib import Path
 
-from ..core.errors import InputError, LimitError
+from ..core.errors import InputError
+from ..core.limits import current_limits, refuse_above
 from .manifest_parts import MANIFEST, FileEntry
-
-MOST_FILES = 10_000
-"""No bundle has more."""
 
 _CHUNK = 1 << 20
 
@@ -44,10 +42,7 @@ def list_files(folder: Path) -> dict[str, int]:
                 )
             if name in names and place != MANIFEST:
                 found[place] = status.st_size
-        if len(found) > MOST_FILES:
-            raise LimitError(
-                f"{folder} holds more than {MOST_FILES:,} files", remedy="name the folder of one bundle"
-            )
+        refuse_above(len(found), current_limits().bundle_files, f"files in {folder}", "bundle_files")
     return dict(sorted(found.items()))
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from ..core import ModelArtifact
 from ..core.errors import DataError, MissingExtraError, ModelError
+from ..core.run_errors import blame
 from ..core.tensors import Array, Feed
 
 Run: TypeAlias = Callable[[Feed], dict[str, Array]]
@@ -74,7 +75,8 @@ def open_session(source: str | bytes, options: Any, name: str, *, remedy: str) -
     try:
         return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own errors share no base class
-        raise ModelError(f"ONNX Runtime refuses {name}: {error}", remedy=remedy) from error
+        refusal = ModelError(f"ONNX Runtime refuses {name}: {error}", remedy=remedy)
+        raise blame(error, refusal) from error
 
 
 def run_batch(session: Any, names: Sequence[str] | None, feed: Feed) -> list[Array]:
@@ -91,6 +93,7 @@ def run_batch(session: Any, names: Sequence[str] | None, feed: Feed) -> list[Arr
     try:
         return list(session.run(names, feed))
     except Exception as error:  # ONNX Runtime's own errors share no base class
-        raise DataError(
+        failure = DataError(
             f"the model fails on a batch: {error}", remedy="check the samples against the model's inputs"
-        ) from error
+        )
+        raise blame(error, failure) from error

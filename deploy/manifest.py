@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from ..core.errors import InputError
+from ..core.plain_file import read_plain
 from .manifest_parts import (
     MANIFEST,
     BundlePath,
@@ -38,9 +37,6 @@ Schema = Literal["sardonyx.bundle/1"]
 
 SCHEMA: Schema = "sardonyx.bundle/1"
 """The form of the document; a change that takes something away, or gives it another meaning, has another number."""
-
-MAX_MANIFEST_BYTES = 16 << 20
-"""A longer manifest is refused before it is parsed."""
 
 _REMEDY = "name a folder that `sardonyx package` made, or package the model again"
 
@@ -148,18 +144,9 @@ def read_content(folder: Path) -> bytes:
         InputError: It is not, or cannot be read.
     """
     path = folder / MANIFEST
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        with open(os.open(path, flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InputError(f"{path} is not a plain file", remedy=_REMEDY)
-            content = file.read(MAX_MANIFEST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot read {path}: {reason}", remedy=_where(folder)) from error
-    if len(content) > MAX_MANIFEST_BYTES:
-        raise InputError(f"{path} is longer than {MAX_MANIFEST_BYTES} bytes", remedy=_REMEDY)
-    return content
+    return read_plain(
+        path, "manifest_bytes", what="a manifest", remedy=_where(folder), kind=InputError, follow=False
+    )
 
 
 def parse_manifest(content: bytes) -> Manifest:

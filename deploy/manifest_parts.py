@@ -9,11 +9,11 @@ from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from ..core.limits import current_limits
+
 MANIFEST = "manifest.json"
 """Name of the file inside a bundle."""
 
-MAX_SELF_TEST_BYTES = 1 << 30
-"""Most bytes that all samples and expected outputs may take together: a device has to hold them."""
 
 PlatformName = Literal["linux", "android", "ios", "web"]
 
@@ -234,8 +234,8 @@ class SelfTest(Part):
         stored = (*self.inputs, *self.outputs)
         if any(tensor.shape[0] % self.runs for tensor in stored):
             raise ValueError("an array does not divide into runs")
-        if sum(tensor.size_bytes for tensor in stored) > MAX_SELF_TEST_BYTES:
-            raise ValueError(f"the arrays are larger than {MAX_SELF_TEST_BYTES} bytes")
+        if sum(tensor.size_bytes for tensor in stored) > (most := current_limits().self_test_bytes):
+            raise ValueError(f"the arrays are larger than {most} bytes")
         return self
 
 

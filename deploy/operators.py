@@ -8,7 +8,6 @@ which they are still the same.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 import onnx
 
 from ..core.errors import ExpectationError, InputError, UsageError
+from ..core.files import temporary_folder
 from ..core.tensors import Feed
 from .config_lines import parse_line, type_list
 from .cpu_runs import one_thread, open_session, run_batch
@@ -136,8 +136,8 @@ def check_operators(
         MissingExtraError: ONNX Runtime is not installed.
     """
     stated = operators_of(ort_file)
-    with tempfile.TemporaryDirectory(prefix="sardonyx-") as folder:
-        ran, held = _run(ort_file, feeds, Path(folder), replay)
+    with temporary_folder() as folder:
+        ran, held = _run(ort_file, feeds, folder, replay)
     lacking = dict.fromkeys((*missing_operators(stated, config), *missing_operators(held, config)))
     lacking |= dict.fromkeys(f"{name}, which ran" for name in sorted(ran - config.names))
     if lacking:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, Literal
 
 from ..core import ModelArtifact
 from ..core.errors import ExpectationError, LimitError, MissingExtraError, ModelError, UsageError
-from ..core.files import check_output, write_atomic
+from ..core.files import check_output, is_disk_error, temporary_folder, write_atomic
 from .config_lines import parse_line
 from .operators import OperatorSet, missing_operators, operators_of, read_config
 from .ort_file import same_log_handlers
@@ -84,10 +83,10 @@ def convert_to_ort(
     file, config = folder / MODEL_NAME, folder / CONFIG_NAME
     for path in (file, config):
         check_output(path)
-    with tempfile.TemporaryDirectory(prefix="sardonyx-") as temporary:
-        made, listed = _convert(model, Path(temporary), style, platform)
+    with temporary_folder() as temporary:
+        made, listed = _convert(model, temporary, style, platform)
         found = operators_of(made)
-        draft = Path(temporary, CONFIG_NAME)
+        draft = temporary / CONFIG_NAME
         write_atomic(draft, _config_text(listed.read_text(encoding="utf8"), found).encode())
         operators = _proven(draft, found, style)
         content, lines = made.read_bytes(), draft.read_bytes()
@@ -134,6 +133,8 @@ def _listed(
             convert(folder / "model.onnx", output_dir=target, enable_type_reduction=is_typed, **keywords)
         return next(target.glob("*.ort")), next(target.glob("*.config"))
     except Exception as error:  # ONNX Runtime's own errors share no base class
+        if isinstance(error, OSError) and is_disk_error(error):
+            raise
         raise ModelError(
             f"ONNX Runtime cannot convert the model to ORT format: {error}",
             remedy="run `sardonyx inspect` on the model",

@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from ..core.errors import DataError, ExpectationError, LimitError
 from ..core.files import write_atomic
+from ..core.limits import current_limits
 from ..core.tensors import Array, Feed
 from .cpu_runs import Run
 from .manifest_parts import (
     ITEM_BYTES,
-    MAX_SELF_TEST_BYTES,
     ElementType,
     SelfTest,
     StoredTensor,
@@ -89,9 +89,10 @@ def write_self_test(
         for name, array in arrays.items():
             check_storable(kind, name, array)
     size = sum(array.nbytes for array in (*inputs.values(), *outputs.values()))
-    if size > MAX_SELF_TEST_BYTES:
+    most = current_limits().self_test_bytes
+    if size > most:
         raise LimitError(
-            f"samples and expected outputs take {size:,} bytes, the limit is {MAX_SELF_TEST_BYTES:,}",
+            f"samples and expected outputs take {size:,} bytes, the limit is {most:,}",
             remedy="take fewer, as with --samples 1",
         )
     (folder / FOLDER).mkdir(exist_ok=True)

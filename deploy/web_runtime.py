@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -22,7 +21,7 @@ from types import MappingProxyType
 
 from ..core.cache import cache_folder
 from ..core.errors import EnvironmentFault, InputError
-from ..core.files import write_atomic
+from ..core.files import temporary_folder, write_atomic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,11 +147,11 @@ def check_integrity(package: NpmPackage, content: bytes, origin: Path | str) -> 
 def _packed(npm: str, package: NpmPackage, place: Path) -> bytes:
     """What npm fetches, checked."""
     wanted = f"{package.name}@{package.version}"
-    with tempfile.TemporaryDirectory() as folder:
-        words = [npm, "pack", wanted, "--pack-destination", folder, "--ignore-scripts", "--silent"]
+    with temporary_folder() as folder:
+        words = [npm, "pack", wanted, "--pack-destination", str(folder), "--ignore-scripts", "--silent"]
         try:
             subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)
-            content = Path(folder, package.file).read_bytes()
+            content = (folder / package.file).read_bytes()
         except (OSError, subprocess.SubprocessError) as error:
             told = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
             raise EnvironmentFault(

@@ -44,7 +44,7 @@ def load_factory(source: str) -> Callable[[], nn.Module]:
 def _made(factory: Callable[[], object], source: str) -> nn.Module:
     try:
         module = factory()
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise ModelError(
             f"{source} fails: {error!r}", remedy="the factory takes no arguments; fix it"
         ) from error
@@ -65,7 +65,7 @@ def _from_file(path: Path) -> ModuleType:
     try:
         with _first_on_path(path.resolve().parent):
             spec.loader.exec_module(module)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         del sys.modules[name]
         raise ModelError(f"{path} fails when imported: {error!r}", remedy="fix the file") from error
     return module
@@ -75,7 +75,7 @@ def _from_name(name: str) -> ModuleType:
     try:
         with _first_on_path(Path.cwd()):
             return importlib.import_module(name)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise UsageError(f"there is no module {error.name}", remedy=_REMEDY) from error
         raise ModelError(f"{name} fails when imported: {error!r}", remedy="fix the module") from error

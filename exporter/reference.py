@@ -84,7 +84,7 @@ def make_reference(module: nn.Module, binding: Binding, options: ExportOptions) 
         args, kwargs = binding.arguments(case.feed, device)
         try:
             raw = module(*args, **kwargs)
-        except Exception as error:  # the user's code may raise anything
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise ModelError(
                 f"the module fails on {case.name}: {error!r}",
                 remedy="check the input shapes and types, and which axes are free",

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 import onnx_ir.passes.common as stock
-from onnxscript.optimizer._constant_folding import FoldConstantsPass
+from onnxscript.optimizer._constant_folding import FoldConstantsPass, Replacement
 from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules import common as rules
 
@@ -25,7 +25,7 @@ from .folding import fold_affine
 from .one_dimension import lay_flat
 from .picking import pick_before_joining
 from .recurrent_states import drop_zero_states
-from .shape_values import fold_shape_values
+from .shape_values import fold_shape_values, write_scalars
 from .sharing import separate_vectors
 
 FOLD_INPUT_ELEMENTS = 1 << 20
@@ -36,6 +36,9 @@ FOLD_OUTPUT_ELEMENTS = 4096
 
 FIRST_WITH_OWN_WEIGHTS = 4
 """The first version of the format whose initializers need not be graph inputs."""
+
+OPSET_WHERE_NONE = 13
+"""The opset of the standard operators that other passes may add to a model of other domains only."""
 
 _RULES = (
     rules.add_0_rule,
@@ -66,6 +69,10 @@ _RULES_FROM_OPSET_11 = (
 """Rules that read the bounds of a Clip, or the widths of a Pad, from inputs; before they were attributes."""
 
 
+_SEQUENCES_FROM_OPSET = {"ConcatFromSequence": 13, "SplitToSequence": 18}
+"""Where onnxscript may fold sequences: it writes Unsqueeze and Split as they are from these opsets on."""
+
+
 class CleanupPass(GraphPass):
     """Inline, fold, and remove what does not change the result.
 
@@ -90,6 +97,7 @@ class CleanupPass(GraphPass):
         nodes = _count(model)
         interface = (input_specs(model), output_specs(model))
         types = _output_types(model)
+        opset = model.opset_imports.get("", OPSET_WHERE_NONE)
         _own_weights(model)
         _run(model, _preparation())
         infer_shapes(model)  # of what was inlined
@@ -97,12 +105,14 @@ class CleanupPass(GraphPass):
         pick_before_joining(model)
         separate_vectors(model)
         _run(model, _simplification(model))
+        write_scalars(model)
         drop_zero_states(model)
         changes, self.report.skipped = fold_affine(model)
         infer_shapes(model)
         if lay_flat(model):
             _run(model, [_rewriting(model)])  # joins the exchange of axes with what stands beside it
         _run(model, _finish())
+        model.opset_imports[""] = opset
         _restore_types(model, types)
         if interface != (input_specs(model), output_specs(model)):
             raise ModelError(
@@ -140,16 +150,34 @@ def _rewriting(model: ir.Model) -> ir.passes.PassBase:
     return RewritePass(_RULES if opset < 11 else (*_RULES, *_RULES_FROM_OPSET_11))
 
 
+class _FoldConstants(FoldConstantsPass):
+    """onnxscript's folding, but for three faults of it."""
+
+    def process_node(self, node: ir.Node, is_function: bool) -> Replacement | None:
+        """Leave alone what the opset has no other form of or cannot be folded; a Cast rounds as its CastLike did."""
+        if self._opset_imports.get("", 0) < _SEQUENCES_FROM_OPSET.get(node.op_type, 0):
+            return None
+        try:
+            replacement = super().process_node(node, is_function=is_function)
+        except RuntimeError:  # a SplitToSequence by a number that is not constant, for one
+            return None
+        if replacement is not None and node.op_type == "CastLike":
+            for made in replacement.new_nodes:
+                made.attributes.update(node.attributes)
+        return replacement
+
+
 def _simplification(model: ir.Model) -> list[ir.passes.PassBase]:
     loop = [
-        FoldConstantsPass(
+        _FoldConstants(
             shape_inference=True,
             input_size_limit=FOLD_INPUT_ELEMENTS,
             output_size_limit=FOLD_OUTPUT_ELEMENTS,
             should_fold=_may_fold,
         ),
-        _rewriting(model),
+        # Ahead of the rules: they pass by what a node reads that nothing needs, and remove such nodes without a word.
         stock.RemoveUnusedNodesPass(),
+        _rewriting(model),
     ]
     return [ir.passes.PassManager(loop, steps=4, early_stop=True), *_lift()]
 

@@ -1,4 +1,4 @@
-"""Initializers: all there are, and new ones."""
+"""Initializers: all there are, new ones, and what some of them are."""
 
 from __future__ import annotations
 
@@ -38,3 +38,9 @@ def add_constant(
     value.dtype = tensor.dtype
     graph.register_initializer(value)
     return value
+
+
+def is_mask(array: npt.NDArray[np.generic]) -> bool:
+    """Whether floats are infinities and zeros only, or one infinity: what hides, or does not bound."""
+    hides = np.isin(array, (0, -np.inf, np.inf)).all() and np.isinf(array).any()
+    return bool(hides) and (array.size == 1 or not array.all())

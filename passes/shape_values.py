@@ -63,6 +63,25 @@ def fold_shape_values(model: ir.Model) -> int:
     return folded
 
 
+def write_scalars(model: ir.Model) -> None:
+    """Make scalars of the constants that a Range reads.
+
+    Runtimes take vectors of one element for them, and models rely on it (the standard's own AffineGrid, written out).
+    Strict inference refuses them once they are constant.
+
+    Args:
+        model: Changed in place.
+    """
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        if node.op_type != "Range" or node.domain not in {"", "ai.onnx"}:
+            continue
+        for index, value in enumerate(node.inputs):
+            array = constant(value)
+            if value is not None and array is not None and array.ndim and array.size == 1:
+                content = array.reshape(())
+                node.replace_input_with(index, add_constant(model.graph, f"{value.name}_scalar", content))
+
+
 def _replace_whole(node: ir.Node, index: int, value: ir.Value, known: Mapping[ir.Value, Vector]) -> bool:
     """Let a node read a constant instead of a value that is wholly known."""
     vector = known.get(value)

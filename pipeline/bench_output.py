@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from ..core.errors import DataError
+from ..core.plain_file import read_plain
 from ..runtime import Environment, LatencyReport, LatencyRow, environment_fingerprint
 from ..runtime.pace import PACE
 from .documents import plain
@@ -24,9 +25,6 @@ Schema = Literal["sardonyx.bench/1"]
 
 SCHEMA: Schema = "sardonyx.bench/1"
 """The form of the document; a change that takes something away, or gives it another meaning, has another number."""
-
-MAX_DOCUMENT_BYTES = 64 << 20
-"""A longer document is refused before it is parsed."""
 
 CSV_COLUMNS = ("asked_provider", *(field.name for field in fields(LatencyRow)))
 """The provider that was asked for, and then what a row holds."""
@@ -85,13 +83,9 @@ def read_bench(path: str | Path) -> BenchDocument:
     Raises:
         DataError: The file is missing, too long, or holds no such document; the error names the place.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_DOCUMENT_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}", remedy=_REMEDY) from error
-    if len(content) > MAX_DOCUMENT_BYTES:
-        raise DataError(f"{path} is longer than {MAX_DOCUMENT_BYTES} bytes", remedy=_REMEDY)
+    content = read_plain(
+        Path(path), "document_bytes", what="a document of bench", remedy=_REMEDY, kind=DataError
+    )
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -10,11 +10,9 @@ from ..calib_data import CalibrationData, Preprocessing
 from ..calib_data.datasets import PixelSource
 from ..calib_data.images import ImageSource
 from ..core.errors import DataError, UsageError
+from ..core.plain_file import read_plain
 from ..core.tensors import Feed
 from ..deploy import PreprocessingEntry
-
-MAX_LABELS_BYTES = 16 << 20
-"""A longer file of labels is refused."""
 
 _LONGEST = 1000
 _LICENCE = re.compile(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+|[()])*")
@@ -44,16 +42,12 @@ def read_labels(text: str) -> tuple[str, ...]:
 
 
 def _lines(path: Path) -> list[str]:
+    remedy = "give UTF-8 text, a name a line"
+    content = read_plain(path, "labels_bytes", what="a list of labels", remedy=remedy, kind=DataError)
     try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_LABELS_BYTES + 1)
         text = content.decode("utf8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot read the labels {path}: {error}", remedy="give UTF-8 text, a name a line"
-        ) from error
-    if len(content) > MAX_LABELS_BYTES:
-        raise DataError(f"{path} is longer than {MAX_LABELS_BYTES} bytes", remedy="give a file of labels")
+    except UnicodeDecodeError as error:
+        raise DataError(f"cannot read the labels {path}: {error}", remedy=remedy) from error
     return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
 
 

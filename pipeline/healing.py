@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..calib_data import CalibrationData, OrtRunner
 from ..core import ModelArtifact
 from ..core.errors import ExpectationError, InputError, UsageError
+from ..core.files import temporary_folder
 from ..core.reports import PassReport
 from ..passes.output_error import OutputError, relative_error
 from ..passes.quantization import quantized_node
@@ -126,8 +126,8 @@ def checkpoint_folder(checkpoint: Path | None) -> Iterator[Path]:
     if checkpoint is not None:
         yield checkpoint
         return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder, "healed.safetensors")
+    with temporary_folder() as folder:
+        yield folder / "healed.safetensors"
 
 
 def _proof(model: ModelArtifact, data: CalibrationData) -> float:

@@ -56,6 +56,7 @@ class Inspection:
         operators: How often each operator occurs.
         dtypes: Elements of initializers by type.
         size: Parameters, MACs, bytes and nodes.
+        notes: What was repaired when it was opened, and what will need care.
         groups: Coupled neurons, where asked for; frozen groups carry their reason.
         cuttable_ratio: Share of the parameters that a free group could take away; None where not asked for.
     """
@@ -71,6 +72,7 @@ class Inspection:
     operators: Mapping[str, int]
     dtypes: Mapping[str, int]
     size: GraphMetrics
+    notes: tuple[str, ...] = ()
     groups: tuple[CoupledGroup, ...] | None = None
     cuttable_ratio: float | None = None
 
@@ -108,6 +110,7 @@ def inspect(model: ModelLike, *, coupling: bool = False) -> Inspection:
         operators=_operators(graph),
         dtypes=_dtypes(graph),
         size=size,
+        notes=artifact.notes,
         groups=groups,
         cuttable_ratio=cuttable,
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.errors import StorageError, UsageError
+from ..core.files import alone_in, write_new
 from .monitor import Monitor
 
 LOCK_NAME = ".lock"
@@ -34,8 +34,10 @@ def locked(folder: Path, monitor: Monitor) -> Iterator[None]:
     """
     path = folder / LOCK_NAME
     if not _claim(path):
-        _break_stale(path, monitor)
-        if not _claim(path):
+        with alone_in(folder):
+            _break_stale(path, monitor)
+            is_mine = _claim(path)
+        if not is_mine:
             raise _held(path, _owner(path))
     try:
         yield
@@ -47,31 +49,19 @@ def _claim(path: Path) -> bool:
     """Create the lock; False where it exists."""
     content = json.dumps({"pid": os.getpid(), "started": start_of(os.getpid())})
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    except FileExistsError:
-        return False
+        return write_new(path, content.encode())
     except OSError as error:
         raise StorageError(
             f"cannot write the lock {path}: {error.strerror or error}", remedy="choose another output folder"
         ) from error
-    try:
-        os.write(descriptor, content.encode())
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _break_stale(path: Path, monitor: Monitor) -> None:
-    """Remove the lock if its process is gone; by renaming, so that only one of two breakers succeeds."""
+    """Remove the lock if its process is gone; nobody else is breaking it, or has just broken and claimed it."""
     owner = _owner(path)
     if _is_held(path, owner):
         raise _held(path, owner)
-    aside = path.with_name(f"{LOCK_NAME}.{secrets.token_hex(4)}.stale")
-    try:
-        os.replace(path, aside)
-    except FileNotFoundError:
-        return
-    aside.unlink()
+    path.unlink(missing_ok=True)
     who = "a process that ended before it wrote its number" if owner is None else f"process {owner[0]}"
     monitor.note(f"broke the lock of {who}, which is not running any more")
 
@@ -122,10 +112,10 @@ def is_alive(pid: int, started: str) -> bool:
 
 
 def start_of(pid: int) -> str:
-    """When a process started, as the kernel counts it; empty where that cannot be read."""
+    """When a process started, as the kernel counts it; empty where it has ended, or that cannot be read."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf8").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf8").strip()
     except OSError:
         return ""
-    return f"{boot}:{fields[19]}"
+    return "" if fields[0] == "Z" else f"{boot}:{fields[19]}"  # a zombie: nobody has asked how it ended

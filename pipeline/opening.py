@@ -17,6 +17,7 @@ from ..core.files import check_output, write_atomic
 from ..core.reports import PassReport
 from ..core.tensors import Array
 from ..passes import CleanupPass
+from .monitor import Monitor
 
 ModelLike: TypeAlias = ModelArtifact | str | Path
 """A model that is open, or the path of one."""
@@ -38,9 +39,18 @@ def open_model(path: str | Path) -> ModelArtifact:
     return ModelArtifact.open(Path(path))
 
 
-def as_model(model: ModelLike) -> ModelArtifact:
-    """The model itself, or the file opened."""
-    return model if isinstance(model, ModelArtifact) else open_model(model)
+def as_model(model: ModelLike, monitor: Monitor | None = None) -> ModelArtifact:
+    """The model itself, or the file opened.
+
+    Args:
+        model: The model.
+        monitor: Is told what was repaired when it was opened, and what needs care.
+    """
+    artifact = model if isinstance(model, ModelArtifact) else open_model(model)
+    if monitor is not None:
+        for note in artifact.notes:
+            monitor.note(f"{artifact.name}: {note}")
+    return artifact
 
 
 def clean(model: ModelArtifact) -> tuple[ModelArtifact, PassReport]:

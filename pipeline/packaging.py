@@ -174,7 +174,7 @@ def package(
     output = Path(output) if Path(output).name not in {"", ".."} else Path(output).resolve()
     _check_output(output, force=force)
     work = _Packaging(
-        as_model(model),
+        as_model(model, monitor),
         None if reference is None else as_model(reference),
         data,
         _judged(data) if evaluation is None else evaluation,
@@ -194,7 +194,7 @@ def _check_output(output: Path, *, force: bool) -> None:
     Raises:
         UsageError: It exists and ``force`` is false, or it holds something else.
     """
-    check_output(output, force=force)
+    check_output(output, force=force, is_folder=True)
     inside = list(output.iterdir()) if output.is_dir() else []
     is_package = (output / MANIFEST).is_file() or all((path / MANIFEST).is_file() for path in inside)
     if not is_package:

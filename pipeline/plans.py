@@ -11,11 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..core.errors import UsageError
 from ..core.files import check_output, write_atomic
+from ..core.plain_file import read_plain
 from ..passes.pruning import PLAN_SCHEMA, PlannedCut, PrunePlan
 from .documents import json_bytes
-
-MAX_PLAN_BYTES = 64 << 20
-"""A longer plan is refused before it is parsed."""
 
 _PLAN = TypeAdapter(PrunePlan)
 
@@ -43,16 +41,8 @@ def read_plan(path: str | Path) -> PrunePlan:
         UsageError: The file is missing, too long, or holds no plan.
     """
     path = Path(path)
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_PLAN_BYTES + 1)
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the plan {path}: {error.strerror or error}",
-            remedy="name a file that --save-plan wrote",
-        ) from error
-    if len(content) > MAX_PLAN_BYTES:
-        raise UsageError(f"{path} is longer than {MAX_PLAN_BYTES} bytes", remedy="name a plan")
+    remedy = "name a file that --save-plan wrote"
+    content = read_plain(path, "document_bytes", what="a plan", remedy=remedy, kind=UsageError)
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -181,9 +181,11 @@ def prune(
     latency = words.get("latency")
     options = _options(words)
     aim = get_target(target) if isinstance(target, str) else target
-    cleaned, cleanup = clean(as_model(model))
+    cleaned, cleanup = clean(as_model(model, monitor))
     bound = _bound(cleaned, data, options)
     request = _Request(cleaned, bound, aim, options, monitor or Silent(), plan_only)
+    for note in () if bound is None else bound.notes:
+        request.monitor.note(note)
     if latency is not None:
         request = _timed(request, batch, threads)
     if latency is None or plan_only:
@@ -193,16 +195,29 @@ def prune(
 
 
 def _options(words: PruneWords) -> PruneOptions:
-    """The words as options: a latency is a budget of time, n:m its own budget, a function is loaded from its file."""
-    given: dict[str, Any] = dict(words)
-    pattern = Pattern.parse(given.get("granularity", "structured"))
-    if pattern is not None and pattern.keep and given.get("params") is None and given.get("ratio") is None:
-        given["ratio"] = 1 - pattern.keep / pattern.group
-    budget = _only_budget(**{name: given.pop(name, None) for name in _BUDGET_WORDS})
+    """The words as options; a function is loaded from its file."""
+    budget = budget_of(words)
+    given: dict[str, Any] = {name: value for name, value in words.items() if name not in _BUDGET_WORDS}
     criterion = given.get("criterion")
     if isinstance(criterion, str) and is_custom(criterion):
         given["criterion"] = load_function(criterion)
     return PruneOptions(**budget, **{**given, "exclude": tuple(given.get("exclude", ()))})
+
+
+def budget_of(words: Mapping[str, Any]) -> dict[str, Any]:
+    """The one budget of a pruning: a latency is a budget of time, and n:m is a budget itself.
+
+    Args:
+        words: What :class:`PruneWords` holds.
+
+    Raises:
+        UsageError: The granularity is unknown, or there is no budget, or more than one.
+    """
+    given = {name: words.get(name) for name in _BUDGET_WORDS}
+    pattern = Pattern.parse(words.get("granularity", "structured"))
+    if pattern is not None and pattern.keep and given["params"] is None and given["ratio"] is None:
+        given["ratio"] = 1 - pattern.keep / pattern.group
+    return _only_budget(**given)
 
 
 def _only_budget(**budgets: Any) -> dict[str, Any]:

@@ -218,7 +218,7 @@ def quantize(
         UnmetBudgetError: The budget cannot be held; the error holds the model that loses least.
     """
     _refuse_unknown(words)
-    artifact = as_model(model)
+    artifact = as_model(model, monitor)
     common: dict[str, Any] = {
         "exclude": tuple(words.get("exclude", ())),
         "force": words.get("force", False),

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from ..core.errors import RecipeError, UsageError
+from ..core.plain_file import read_plain
+from ..core.targets import TARGET_NAMES
 from .names import check_names
 from .steps import KINDS, Part, Step
 
@@ -17,9 +19,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-MAX_RECIPE_BYTES = 1 << 20
-"""A longer recipe is refused before it is parsed."""
 
 
 class DataPart(Part):
@@ -61,6 +60,13 @@ class Recipe(Part):
     data: DataPart = DataPart()
     steps: Annotated[tuple[Step, ...], Field(strict=False, min_length=1)]
 
+    @field_validator("target")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in TARGET_NAMES:
+            raise ValueError(f"choose one of {', '.join(TARGET_NAMES)}")
+        return name
+
 
 def read_recipe(
     path: str | Path, overrides: Mapping[str, Any] | None = None, *, settings: Sequence[str] = ()
@@ -78,15 +84,8 @@ def read_recipe(
         UsageError: A setting cannot be read, or names a place that the recipe does not have.
     """
     path = Path(path)
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_RECIPE_BYTES + 1)
-    except OSError as error:
-        raise RecipeError(
-            f"cannot read the recipe {path}: {error.strerror or error}", remedy="name a TOML file that exists"
-        ) from error
-    if len(content) > MAX_RECIPE_BYTES:
-        raise RecipeError(f"{path} is longer than {MAX_RECIPE_BYTES} bytes", remedy="name a recipe")
+    remedy = "name a TOML file that exists"
+    content = read_plain(path, "recipe_bytes", what="a recipe", remedy=remedy, kind=RecipeError)
     try:
         parsed = tomllib.loads(content.decode("utf8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

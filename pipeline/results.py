@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.files import write_atomic
+from ..passes.pruning.report import told_widths
 from ..runtime import environment_fingerprint
 from ..runtime.intervals import wilson
 from .chain import MODEL, Chain
@@ -64,7 +65,7 @@ def build_report(chain: Chain, records: Sequence[StepRecord], command: str = "")
     rows = {row["model"]: row for comparison in comparisons for row in comparison["rows"]}
     first = next(iter(rows.values()), None)
     recipe = chain.recipe
-    stages = [Stage(name="model", kind="start", **_figures(rows["model"]))] if "model" in rows else []
+    stages = [_start(chain, rows["model"])] if "model" in rows else []
     for record in records:
         if record.kind in _TRAININGS:
             stages += _trained(record)
@@ -85,6 +86,11 @@ def build_report(chain: Chain, records: Sequence[StepRecord], command: str = "")
         nodes=node_costs(profile, _operators(chain)),
         changed=_changed(chain, comparisons),
     )
+
+
+def _start(chain: Chain, row: Mapping[str, Any]) -> Stage:
+    """The model that the recipe starts from, with what was repaired when it was opened."""
+    return Stage(name="model", kind="start", notes=chain.graphs["model"].notes, **_figures(row))
 
 
 def _operators(chain: Chain) -> dict[str, str]:
@@ -224,8 +230,8 @@ def _notes(record: StepRecord) -> Iterator[str]:
             f"largest difference {report['proof']['largest_difference']:.1e} of the output's scale"
         )
     if record.kind == "prune":
-        cut = sum(g["width_after"] < g["width_before"] for g in report["plan"])
-        yield f"{cut} of {len(report['plan'])} groups cut, widths in multiples of {report['alignment']}"
+        widths = [(g["width_before"], g["width_after"]) for g in report["plan"]]
+        yield told_widths(widths, report["alignment"])
     if record.kind == "quantize":
         yield from figures["reasons"]
         if figures["integer_nodes"] is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from ..core import ModelArtifact
 from ..core.errors import RecipeError, StorageError
-from ..core.files import write_atomic
+from ..core.files import temporary_folder, write_atomic
 from .chain import MODEL, Chain, Job
 from .crowd import is_first, meet
 from .documents import json_bytes
@@ -195,8 +194,8 @@ def _step(
 def _share(job: Job | None, folder: Path, identity: str, checkpoints: Path) -> StepRecord:
     """Take part in a step that the first process writes, and read what it wrote."""
     if job is not None:
-        with tempfile.TemporaryDirectory() as aside:
-            job.work(Path(aside), checkpoints)
+        with temporary_folder() as aside:
+            job.work(aside, checkpoints)
     meet()
     found = finished_step(folder, identity)
     if isinstance(found, StepRecord):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..calib_data import DATASETS, CalibrationData
@@ -61,7 +62,7 @@ class Samples:
 
 def resolve(path: str, base: Path) -> Path:
     """A path of a recipe: absolute, or relative to the recipe's folder."""
-    return base / Path(path).expanduser()
+    return base / os.path.expanduser(path)  # leaves ~ as it is where there is no such user
 
 
 def resolve_text(text: str, base: Path) -> str:

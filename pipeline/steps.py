@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..core.errors import UsageError
-from ..passes.pruning.options import CRITERIA
+from ..passes.pruning.options import CRITERIA, PruneOptions
 from ..training import DistillOptions, MutualOptions, TrainOptions
 from ..training.healing import HealOptions
+from .pruning import budget_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -238,6 +239,14 @@ class PruneStep(_GraphStep):
         if name not in CRITERIA and ".py:" not in name:
             raise ValueError(f"choose one of {', '.join(CRITERIA)}, or file.py:function")
         return name
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            PruneOptions(**budget_of(self.model_dump()), granularity=self.granularity)
+        except UsageError as error:
+            raise ValueError(error.cause) from error
+        return self
 
 
 class QuantizeStep(_GraphStep):

@@ -18,6 +18,7 @@ from .drop_test import DropTest, compare_figures, compare_shares
 from .intervals import Interval, bootstrap, stack, wilson
 from .metric_table import Batch, Metric, find_metric
 from .multilabel import probabilities_of, threshold_of
+from .odd_outputs import OutputWatch
 from .outputs import Opener, common_batch, outputs_of
 from .retrieval import shared_labels
 
@@ -146,16 +147,21 @@ def score_samples(
     if rule.needs == "reference" and reference is not None:
         other = data.for_model(reference.inputs)
         size = common_batch(bound, other, batch_size)
-        batches = _with_reference(
-            outputs_of(session, bound, size), outputs_of(opener.open(reference), other, size), output
-        )
+        second = session if reference is model else opener.open(reference)
+        batches = _with_reference(outputs_of(session, bound, size), outputs_of(second, other, size), output)
     else:
         batches = _with_labels(outputs_of(session, bound, batch_size), bound, output, probabilities)
     if rule.whole:
         batches = iter([_joined(list(batches))])
-    rows, names = zip(*map(rule.score, batches), strict=True)
-    notes = (*session.notes, *bound.notes, *_notes_of(rule, model, bound.labels, names[0][0], probabilities))
-    return SampleScores(metric, stack(rows), names[0], session.provider, notes)
+    rows: list[Any] = []
+    names: tuple[str, ...] = ()
+    watch = OutputWatch()
+    for batch in batches:
+        columns, names = rule.score(batch)
+        watch.see([batch.outputs[name] for name in names], batch.samples)
+        rows.append(columns)
+    told = (*_notes_of(rule, model, bound.labels, names[0], probabilities), *watch.notes())
+    return SampleScores(metric, stack(rows), names, session.provider, (*session.notes, *bound.notes, *told))
 
 
 def summarize(scores: SampleScores, *, seed: int = 0) -> Accuracy:

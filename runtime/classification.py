@@ -17,7 +17,7 @@ def pick_scores(outputs: Feed, named: str | None) -> str:
         named: The output the user named, or None.
 
     Returns:
-        The named output, or the first of rank 2 (trailing dimensions of 1 aside).
+        The named output, or the first of rank 2 (trailing dimensions of 1 aside) that has a class at all.
 
     Raises:
         ModelError: There is no such output.
@@ -27,10 +27,12 @@ def pick_scores(outputs: Feed, named: str | None) -> str:
             raise ModelError(f"the model has no output {named!r}", remedy=f"it has: {', '.join(outputs)}")
         return named
     for name, array in outputs.items():
-        if class_scores(array).ndim == 2:
+        if class_scores(array).ndim == 2 and array.shape[1]:
             return name
     shapes = ", ".join(f"{name} {array.shape}" for name, array in outputs.items())
-    raise ModelError(f"no output has rank 2: {shapes}", remedy="name the output, or use cosine or sqnr")
+    raise ModelError(
+        f"no output has rank 2 and a class: {shapes}", remedy="name the output, or use cosine or sqnr"
+    )
 
 
 def class_scores(array: Array) -> Array:

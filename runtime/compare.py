@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..calib_data.data import CalibrationData
 from ..core import ModelArtifact
 from ..core.errors import ModelError, UsageError
+from ..core.events import tell
 from ..core.metrics import measure_graph
 from .accuracy import Accuracy, SampleScores, evaluate_function, paired_drop, score_samples, summarize
 from .changed import ChangedAnswers, answers_of, changed_answers
@@ -184,6 +185,9 @@ class _Measurement:
         """Accuracy, drop and agreement of one model."""
         agreement = None if name == self.first else self._agreement(name)
         accuracy, paired = self._custom(name) if is_custom(self.metric) else self._named(name)
+        tell(
+            f"{name}: {self.metric} {accuracy.value:g}", model=name, metric=self.metric, value=accuracy.value
+        )
         drop, test = paired or (None, None)
         return _Figures(accuracy, drop, test, agreement)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ import numpy as np
 
 from ..core import ModelArtifact
 from ..core.errors import DataError, UsageError
+from ..core.files import temporary_folder
 from ..core.tensors import Array, Feed
 from .drop_test import DropTest, compare_figures, compare_jackknifed
 from .intervals import Interval, Matrix, bootstrap, jackknife, mean_of
@@ -117,7 +117,7 @@ def load_function(text: str) -> Callable[..., Any]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's own code may raise anything
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
         raise UsageError(f"{file} fails: {error}", remedy="run it with python to see where") from error
     function = getattr(module, name, None)
     if not callable(function):
@@ -148,8 +148,8 @@ def model_path(model: ModelArtifact) -> Iterator[Path]:
     if model.path is not None:
         yield model.path
         return
-    with tempfile.TemporaryDirectory(prefix="sardonyx-") as folder:
-        path = Path(folder, "model.onnx")
+    with temporary_folder() as folder:
+        path = folder / "model.onnx"
         model.save(path)
         yield path
 
@@ -157,7 +157,7 @@ def model_path(model: ModelArtifact) -> Iterator[Path]:
 def _call(metric: str, function: Callable[..., Any], *arguments: object) -> Any:
     try:
         return function(*arguments)
-    except Exception as error:  # the user's own code may raise anything
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
         raise DataError(
             f"{metric} failed: {type(error).__name__}: {error}",
             remedy="run the function by hand on this model",

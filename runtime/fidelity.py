@@ -71,7 +71,7 @@ def flatten_pair(
         samples: Samples in the batch.
 
     Raises:
-        DataError: The shapes differ.
+        DataError: The shapes differ, or nothing is in the outputs.
         ExpectationError: NaN or infinity stands where the reference has a number, or the other way round.
     """
     positions = list(outputs)
@@ -81,6 +81,11 @@ def flatten_pair(
     for name in names:
         other = reference[name] if name in reference else others[positions.index(name)]
         pairs.append(_check_pair(name, outputs[name], other))
+    if not any(value.size for value, _ in pairs):
+        raise DataError(
+            f"output {', '.join(map(repr, names))} is empty: there is nothing to compare",
+            remedy="name another output, or give other samples",
+        )
     left, right = (np.concatenate([p[i].reshape(rows, -1) for p in pairs], axis=1) for i in (0, 1))
     return left.astype(np.float64), right.astype(np.float64)
 

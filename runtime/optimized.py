@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import onnx
@@ -14,6 +12,7 @@ import onnx_ir as ir
 
 from ..core import ModelArtifact
 from ..core.errors import ModelError
+from ..core.files import temporary_folder
 from .sessions import open_session
 
 INTEGER_OPS = frozenset(
@@ -215,8 +214,8 @@ class _Tables(NamedTuple):
 
 
 def _optimize(model: ModelArtifact, provider: str) -> onnx.GraphProto:
-    with tempfile.TemporaryDirectory(prefix="sardonyx-") as folder:
-        path = Path(folder, "optimized.onnx")
+    with temporary_folder() as folder:
+        path = folder / "optimized.onnx"
         open_session(model, provider, optimized_path=path)
         if not path.is_file():
             raise ModelError(

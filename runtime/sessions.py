@@ -7,19 +7,22 @@ session must hold the provider when it opens, and its first run, which is profil
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..core import ModelArtifact
-from ..core.errors import DataError, LimitError, ModelError, ProviderError, UsageError
+from ..core.domains import check_domains
+from ..core.errors import DataError, ModelError, ProviderError, UsageError
+from ..core.events import tell
+from ..core.files import temporary_folder
+from ..core.run_errors import blame
 from ..core.tensors import Array, Feed
-from .domains import check_domains
 from .engine import load_onnxruntime, quiet_options
+from .failing_node import own_failure
 from .kernel_times import KernelTimes, kernel_times
 from .ort_log import log_of_opening, reason_not_started
 from .placement import NodeTime, Placement, check_placement, parse_profile, place
@@ -37,6 +40,9 @@ DEVICE_MEMORY: dict[str, str] = {
 
 _RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 """Makes ONNX Runtime 1.24 and newer keep which node it gave to which provider."""
+
+_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+"""Where the external data lies of a model that is given as bytes."""
 
 
 class Session:
@@ -75,6 +81,7 @@ class Session:
         self._raw = raw
         self._profile = profile
         self._allow_fallback = allow_fallback
+        self._is_run = False
 
     @property
     def provider(self) -> str:
@@ -94,7 +101,17 @@ class Session:
             DataError: The batch does not fit the model.
             ProviderError: This was the first run, and the provider that was asked for ran nothing.
         """
-        arrays = _guarded(lambda: self._raw.run(None, feed))
+        if not self._is_run:
+            tell(f"running {self.model.name} for the first time", model=self.model.name)
+        try:
+            arrays: list[Array] = self._raw.run(None, feed)
+        except Exception as error:  # ONNX Runtime's own errors share no base class
+            failure = DataError(
+                f"the model fails on a batch: {own_failure(self.model, feed, error)}",
+                remedy="check the samples against the model's inputs",
+            )
+            raise blame(error, failure) from error
+        self._is_run = True
         self._verify()
         return dict(zip(self.output_names, arrays, strict=True))
 
@@ -186,6 +203,7 @@ def open_session(
         )
     is_checked = profile or choice.name != CPU or choice.asked is not None
     profiling = _Profile(options, profiled_runs if is_checked else 0)
+    tell(f"opening {model.name} on {choice.name}", model=model.name)
     with _default_log(ort, silent=not verbose):
         begin = time.perf_counter_ns()
         raw = _start(ort, model, choice, options, dict(provider_options or {}))
@@ -228,11 +246,11 @@ class _Profile:
 
     def __init__(self, options: Any, runs: int) -> None:
         self._runs_left = runs
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._stack = ExitStack()  # closed at the latest when this object goes
         if runs:
-            self._folder = tempfile.TemporaryDirectory(prefix="sardonyx-")
+            folder = self._stack.enter_context(temporary_folder())
             options.enable_profiling = True
-            options.profile_file_prefix = str(Path(self._folder.name, "profile"))
+            options.profile_file_prefix = str(folder / "profile")
 
     def is_complete(self) -> bool:
         """Count a run; whether it was the last that is profiled."""
@@ -241,9 +259,8 @@ class _Profile:
 
     def close(self, raw: Any) -> list[dict[str, Any]]:
         """End profiling, so that later runs are not slowed, and return the events."""
-        events: list[dict[str, Any]] = json.loads(Path(raw.end_profiling()).read_text(encoding="utf8"))
-        if self._folder is not None:
-            self._folder.cleanup()
+        with self._stack:
+            events: list[dict[str, Any]] = json.loads(Path(raw.end_profiling()).read_text(encoding="utf8"))
         return events
 
 
@@ -271,16 +288,17 @@ def _start(
         is_cpu = choice.name == CPU
         keywords["providers"] = [CPU] if is_cpu else [(choice.name, provider_options), CPU]
     try:
-        return ort.InferenceSession(_source(model), options, **keywords)
+        return ort.InferenceSession(_source(model, options), options, **keywords)
     except Exception as error:  # ONNX Runtime's own errors share no base class
         if choice.name != CPU:
             raise ProviderError(
                 f"{choice.name} cannot run this model: {error}",
                 remedy=f"try --ep cpu; {driver_remedy(choice.name)}",
             ) from error
-        raise ModelError(
+        refusal = ModelError(
             f"ONNX Runtime refuses the model: {error}", remedy="run `sardonyx inspect` on the model"
-        ) from error
+        )
+        raise blame(error, refusal) from error
 
 
 def _assigned_nodes(raw: Any, choice: Choice) -> dict[str, int] | None:
@@ -293,20 +311,9 @@ def _assigned_nodes(raw: Any, choice: Choice) -> dict[str, int] | None:
     return dict(found)
 
 
-def _source(model: ModelArtifact) -> bytes | str:
-    """The model's bytes as they were checked; its file only where they are too many for one message."""
-    try:
+def _source(model: ModelArtifact, options: Any) -> bytes:
+    """The model as it was checked; weights that lie beside it are mapped by ONNX Runtime itself, and not copied to it."""
+    if model.path is None or not model.has_weights_beside:
         return model.content
-    except LimitError:
-        if model.path is None:
-            raise
-        return str(model.path)
-
-
-def _guarded(call: Callable[[], list[Array]]) -> list[Array]:
-    try:
-        return call()
-    except Exception as error:  # as above
-        raise DataError(
-            f"the model fails on a batch: {error}", remedy="check the samples against the model's inputs"
-        ) from error
+    options.add_session_config_entry(_DATA_FOLDER, str(model.path.absolute().parent))
+    return model.message

@@ -16,6 +16,7 @@ from ..calib_data.data import CalibrationData
 from ..core.cache import cache_path
 from ..core.errors import DataError, StorageError
 from ..core.files import write_atomic
+from ..core.limits import current_limits
 from .batches import Batch, read_samples
 from .layers import Values, with_layers
 from .losses import only
@@ -25,8 +26,6 @@ _FORMAT = 1
 _BATCH = 256
 _OUTPUTS = "outputs"
 _LAYER = "layer "
-_LARGEST_BYTES = 1 << 30
-"""Answers of more bytes are not kept."""
 
 
 class Teaching(Protocol):
@@ -96,7 +95,7 @@ def keep_answers(
     """
     probes = sorted({0, len(data) // 2, len(data) - 1})
     now = _tensors(live, data, probes)
-    if 4 * len(data) * sum(t[0].numel() for t in now.values()) > _LARGEST_BYTES:
+    if 4 * len(data) * sum(t[0].numel() for t in now.values()) > current_limits().statistics_bytes:
         return None
     about = {"teacher": digest, "layers": " ".join(live.layers), "data": key}
     place = cache_path("teachers", **about, format=_FORMAT).with_suffix(".safetensors")

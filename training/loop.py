@@ -61,8 +61,9 @@ class Setting:
 
     @property
     def share(self) -> int:
-        """Samples of one step in each process."""
-        return min(self.options.batch_size, len(self.train)) // int(self.accelerator.num_processes)
+        """Samples of one step in each process: as many as a graph insists on, where it does."""
+        wished = min(self.options.batch_size, len(self.train)) // int(self.accelerator.num_processes)
+        return self.train.batch_size_for(wished)
 
     @property
     def steps(self) -> int:

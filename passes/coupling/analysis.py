@@ -130,6 +130,7 @@ def _emit(node: ir.Node, space: IndexSpace, option: int) -> Emission:
         except FreezeError as freeze:
             code, text = freeze.code, freeze.text
         else:
+            _pin_unmentioned(node, emitter)
             return emitter.out
     frozen = Emitter(node, space)
     for value in (*node.inputs, *node.outputs, *_captured(node)):
@@ -137,6 +138,21 @@ def _emit(node: ir.Node, space: IndexSpace, option: int) -> Emission:
             for axis, ids in space.all_ids(value):
                 frozen.pin(ids, axis, code, text)
     return frozen.out
+
+
+def _pin_unmentioned(node: ir.Node, emitter: Emitter) -> None:
+    """Freeze what a rule says nothing about among the further outputs of its node: it would be cut as if by itself."""
+    further = [v for v in node.outputs[1:] if v in emitter.space and (v.uses() or v.is_graph_output())]
+    if not further:
+        return
+    out = emitter.out
+    mentioned = np.concatenate(
+        [np.zeros(0, np.int64), *(ids for tie in out.ties for ids in tie), *(pin.ids for pin in out.pins)]
+    )
+    for value in further:
+        for axis, ids in emitter.space.all_ids(value):
+            if len(ids) > 1 and not np.isin(ids, mentioned).all():
+                emitter.pin(ids, axis, "no-rule", f"no rule for the output {value.name}")
 
 
 def _captured(node: ir.Node) -> Iterator[ir.Value]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from ...core.limits import current_limits, refuse_above
 from ...core.shapes import Dims
 
 Ids = npt.NDArray[np.int64]
@@ -24,6 +25,9 @@ class IndexSpace:
         graph: The main graph; initializers are values like any other.
         shapes: Shapes that inference could not find, by name of a value of the main graph (from a run on one sample).
         is_approximate: Whether indices may be cut whose means over others change with every cut.
+
+    Raises:
+        LimitError: The axes have too many indices; each takes some sixty bytes of memory.
     """
 
     def __init__(
@@ -43,6 +47,11 @@ class IndexSpace:
             found = shapes if scope is graph and shapes is not None else {}
             for value in dict.fromkeys(values):
                 self._add(value, found.get(value.name or ""))
+                most, what = (
+                    current_limits().coupled_indices,
+                    f"indices of axes, up to those of {value.name!r}",
+                )
+                refuse_above(self.total, most, what, "coupled_indices")
 
     def _add(self, value: ir.Value, fallback: Dims | None) -> None:
         dims = _dims_of(value)

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import onnx_ir as ir
 
-from ...core.errors import InputError, UsageError
+from ...core.errors import InputError, ModelError, UsageError
 from ...core.metrics import measure_graph
 from ...core.protos import DEFAULT_DOMAINS
 from ...core.reports import Change, PassReport, Skip
@@ -189,7 +189,15 @@ class _Judge:
 
 
 def _range_reason(array: Array, name: str) -> str | None:
-    """Why float16 cannot hold a constant, or None; infinities it can."""
+    """Why float16 cannot hold a constant, or None; infinities it can.
+
+    Raises:
+        ModelError: It holds NaN.
+    """
+    if np.isnan(array).any():
+        raise ModelError(
+            f"initializer {name!r} holds NaN", remedy="export the model again from sound weights"
+        )
     sizes = np.abs(array[np.isfinite(array)])
     largest = float(sizes.max(initial=0.0))
     if largest > FLOAT16_MAX:

@@ -69,6 +69,8 @@ def _refuse_unless_possible(slot: Slot, opsets: dict[str, int]) -> None:
         and takes(slot, kind or ir.DataType.FLOAT, opsets) is None
     ):
         reason = f"is an operator of {node.domain!r}, of which no schema is known"
+    elif node.op_type == "TreeEnsemble":
+        reason = "holds its thresholds in that type"
     else:
         return
     place = f"{'output' if slot.is_output else 'input'} {slot.index}"

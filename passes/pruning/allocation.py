@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .costing import CostModel, Widths
+from .costing import CostModel, Ledger, Widths
 from .criteria import Curve
 
 
@@ -44,21 +45,35 @@ def allocate_global(
     Returns:
         The width of each group; as close to the budget as the widths allow.
     """
-    current = np.asarray([options[0] for options in widths], dtype=np.int64)
+    ledger = Ledger(cost, np.asarray([options[0] for options in widths], dtype=np.int64))
     history: list[tuple[float, int, int]] = []
-    while cost.total(current) > budget:
-        moves = [
-            (_price(curves[g], cost, current, g, w), g, w)
-            for g, options in enumerate(widths)
-            for w in options
-            if w < current[g]
-        ]
-        if not moves:
-            break
-        price, group, width = min(moves)
-        history.append((price, group, int(current[group])))
-        current[group] = width
-    return _give_back(current, history, cost, budget)
+    # The cheapest cut of each group, with the round in which it was priced: only the last price of a group holds.
+    priced = [0] * len(widths)
+    queue = [
+        (*move, 0)
+        for g in range(len(widths))
+        for move in _cheapest(curves[g], cost, ledger.widths, g, widths[g])
+    ]
+    heapq.heapify(queue)
+    while queue and ledger.exceeds(budget):
+        price, group, width, then = heapq.heappop(queue)
+        if then != priced[group]:
+            continue
+        history.append((price, group, int(ledger.widths[group])))
+        ledger.put(group, width)
+        for g in cost.neighbours(group):
+            priced[g] += 1
+            for move in _cheapest(curves[g], cost, ledger.widths, g, widths[g]):
+                heapq.heappush(queue, (*move, priced[g]))
+    return _give_back(ledger, history, budget)
+
+
+def _cheapest(
+    curve: Curve, cost: CostModel, current: Widths, group: int, options: Sequence[int]
+) -> list[tuple[float, int, int]]:
+    """The cut of a group with the least cost for each unit saved: its price, group and width; none where it is over."""
+    moves = [(_price(curve, cost, current, group, w), group, w) for w in options if w < current[group]]
+    return [min(moves)] if moves else []
 
 
 def allocate_local(cost: CostModel, budget: float, widths: Sequence[Sequence[int]]) -> Widths:
@@ -147,12 +162,11 @@ def _loss(curve: Curve, current: int, width: int) -> float:
     return float(curve.cost[size - width] - curve.cost[size - current])
 
 
-def _give_back(
-    current: Widths, history: list[tuple[float, int, int]], cost: CostModel, budget: float
-) -> Widths:
+def _give_back(ledger: Ledger, history: list[tuple[float, int, int]], budget: float) -> Widths:
     for _, group, width in sorted(history, reverse=True):
-        wider = current.copy()
-        wider[group] = width
-        if width > current[group] and cost.total(wider) <= budget:
-            current = wider
-    return current
+        now = int(ledger.widths[group])
+        if width > now:
+            ledger.put(group, width)
+            if ledger.exceeds(budget):
+                ledger.put(group, now)
+    return ledger.widths

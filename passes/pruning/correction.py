@@ -74,10 +74,12 @@ def correct_outputs(
     Returns:
         What it gave, for each layer that was corrected.
     """
-    names = {v.name or "" for node in original.graph for v in node.outputs}
+    whole = {v.name or "": v for node in original.graph for v in node.outputs}
     parts = split_off(data, seed)
     layers = {
-        layer.node: layer for layer in linear_layers(model, names) if nodes is None or layer.node in nodes
+        layer.node: layer
+        for layer in linear_layers(model, whole.keys())
+        if (nodes is None or layer.node in nodes) and _has_its_places(layer.node, layer.channel_axis, whole)
     }
     kept = {
         node: alive[layer.weight, layer.out_axis]
@@ -89,10 +91,24 @@ def correct_outputs(
     for node in list(model.graph) if nodes is None else nodes:
         if node in layers:
             gains.append(_fit(layers[node], model, wanted, seed))
-        elif node.op_type == "BatchNormalization" and node.outputs[0].name in names:
+        elif node.op_type == "BatchNormalization" and _has_its_places(node, 1, whole):
             errors = reestimate(node, model, original, alive, parts, runner)
             gains.append(None if errors is None else CorrectionGain(node.name or "", *errors))
     return [gain for gain in gains if gain is not None]
+
+
+def _has_its_places(node: ir.Node, axis: int, whole: Mapping[str, ir.Value]) -> bool:
+    """Whether a node's output has the rows that it had, of fewer channels perhaps, so that both can be compared."""
+    output = node.outputs[0]
+    before = whole.get(output.name or "")
+    if before is None or output.shape is None or before.shape is None:
+        return before is not None
+    sizes, others = list(output.shape), list(before.shape)
+    if len(sizes) != len(others) or len(sizes) < 2:
+        return False
+    sizes[axis] = others[axis]
+    pairs = zip(sizes, others, strict=True)
+    return all(a == b for a, b in pairs if isinstance(a, int) and isinstance(b, int))
 
 
 def _fit(

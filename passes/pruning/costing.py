@@ -24,6 +24,9 @@ Widths = npt.NDArray[np.int64]
 Place: TypeAlias = tuple[ir.Value, int]
 """An axis of a value."""
 
+_ROUNDING = 1e-6
+"""A cost that is kept up to date is this near, as a share, to what it is when added up anew; far nearer in truth."""
+
 
 @dataclass(frozen=True)
 class NodeTimes:
@@ -57,14 +60,15 @@ class TimeTable:
 
 @dataclass(frozen=True)
 class _Axis:
-    """An axis whose size depends on widths: ``rest + per_neuron @ widths``."""
+    """An axis whose size depends on the widths of some groups: ``rest + per_neuron @ widths[groups]``."""
 
     size: int
     rest: int
+    groups: npt.NDArray[np.int64]
     per_neuron: npt.NDArray[np.int64]
 
     def share(self, widths: Widths) -> float:
-        return (self.rest + int(self.per_neuron @ widths)) / self.size
+        return (self.rest + int(self.per_neuron @ widths[self.groups])) / self.size
 
 
 @dataclass(frozen=True)
@@ -102,10 +106,16 @@ class CostModel:
         self._items = [
             _Item(cost, tuple(_axes(coupling, owner, self.full, axes)), times) for cost, axes, times in items
         ]
-        self._of_group: dict[int, list[_Item]] = {index: [] for index in range(len(groups))}
-        for item in self._items:
-            for index in {int(i) for axis in item.axes for i in np.flatnonzero(axis.per_neuron)}:
-                self._of_group[index].append(item)
+        self._of_group: list[list[int]] = [[] for _ in groups]
+        for place, item in enumerate(self._items):
+            for index in _groups_of(item):
+                self._of_group[index].append(place)
+
+    def neighbours(self, group: int) -> list[int]:
+        """The groups whose savings depend on the width of a group, itself among them."""
+        return sorted(
+            {g for place in self._of_group[group] for g in _groups_of(self._items[place])} | {group}
+        )
 
     def total(self, widths: Widths) -> float:
         """The cost of the whole graph."""
@@ -115,7 +125,37 @@ class CostModel:
         """What is saved when one group goes down to a width."""
         fewer = widths.copy()
         fewer[group] = width
-        return sum(_cost(item, widths) - _cost(item, fewer) for item in self._of_group[group])
+        items = (self._items[place] for place in self._of_group[group])
+        return sum(_cost(item, widths) - _cost(item, fewer) for item in items)
+
+
+class Ledger:
+    """The cost of a graph whose groups change their widths one after the other.
+
+    Args:
+        model: The cost model.
+        widths: The widths to begin with.
+    """
+
+    def __init__(self, model: CostModel, widths: Widths) -> None:
+        self.model = model
+        self.widths = widths.copy()
+        self._costs = [_cost(item, widths) for item in model._items]
+        self._about = sum(self._costs)
+
+    def put(self, group: int, width: int) -> None:
+        """Give a group another width."""
+        self.widths[group] = width
+        for place in self.model._of_group[group]:
+            cost = _cost(self.model._items[place], self.widths)
+            self._about += cost - self._costs[place]
+            self._costs[place] = cost
+
+    def exceeds(self, budget: float) -> bool:
+        """Whether the cost is above a budget; added up anew only where rounding could decide."""
+        if abs(self._about - budget) > _ROUNDING * abs(budget):
+            return self._about > budget
+        return sum(self._costs) > budget
 
 
 def params_model(coupling: Coupling, groups: Sequence[Group]) -> CostModel:
@@ -197,8 +237,13 @@ def _multiplied(node: ir.Node, coupling: Coupling) -> list[tuple[float, list[Pla
         return [(t.size / total, [(value, axis) for axis in range(len(t.shape))]) for value, t in weights]
     if node.op_type not in _MULTIPLYING or node.inputs[0] is None:
         return []
-    ranks = [_rank(coupling, v) for v in (node.inputs[0], node.outputs[0])]
-    return [(1.0, [(node.inputs[0], ranks[0] - 1), *((node.outputs[0], axis) for axis in range(ranks[1]))])]
+    summed, made = (range(_rank(coupling, v)) for v in (node.inputs[0], node.outputs[0]))
+    return [
+        (
+            1.0,
+            [*((node.inputs[0], axis) for axis in summed[-1:]), *((node.outputs[0], axis) for axis in made)],
+        )
+    ]
 
 
 def _rank(coupling: Coupling, value: ir.Value) -> int:
@@ -220,10 +265,16 @@ def _axes(
         labels = coupling.classes_of(value, axis) if value in coupling.space else None
         if labels is None or not len(labels):
             continue
-        counts = np.bincount(owner[labels][owner[labels] >= 0], minlength=len(full))
-        if counts.any():
-            found.append(_Axis(len(labels), int(len(labels) - counts.sum()), counts // np.maximum(full, 1)))
+        owners = owner[labels]
+        groups, counts = np.unique(owners[owners >= 0], return_counts=True)
+        if len(groups):
+            per_neuron = counts // np.maximum(full[groups], 1)
+            found.append(_Axis(len(labels), int(len(labels) - counts.sum()), groups, per_neuron))
     return found
+
+
+def _groups_of(item: _Item) -> set[int]:
+    return {int(group) for axis in item.axes for group in axis.groups[axis.per_neuron > 0]}
 
 
 def _cost(item: _Item, widths: Widths) -> float:

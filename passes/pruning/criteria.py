@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -59,6 +60,24 @@ class Evidence:
     statistics: Mapping[Consumer, InputStatistics]
     compensate: bool
     random: np.random.Generator
+
+    def readers(self, group: Group) -> list[tuple[Consumer, npt.NDArray[np.int64]]]:
+        """The consumers that read all of a group's neurons, and where each reads them."""
+        found = []
+        # Who reads all of them reads the first.
+        for consumer in self._by_class.get(int(group.classes[0]), ()):
+            places = positions_of(group, consumer.labels(self.coupling))
+            if places is not None:
+                found.append((consumer, places))
+        return found
+
+    @cached_property
+    def _by_class(self) -> dict[int, list[Consumer]]:
+        readers: dict[int, list[Consumer]] = {}
+        for consumer in self.statistics:
+            for label in np.unique(consumer.labels(self.coupling)).tolist():
+                readers.setdefault(label, []).append(consumer)
+        return readers
 
 
 Criterion: TypeAlias = Callable[[Group, Evidence, int], Curve]
@@ -184,7 +203,8 @@ def similarity(group: Group, evidence: Evidence, depth: int) -> Curve:
 
 def second_order(group: Group, evidence: Evidence, depth: int) -> Curve:
     """Energy lost at the consumers' outputs after the others have taken over; see :mod:`.second_order`."""
-    readers = [
+    # One after the other: the weights of all readers of a group, in double precision, may be more than the model.
+    readers = (
         Reader(
             places,
             seen.covariance if has_intercept(consumer) else seen.second,
@@ -193,7 +213,7 @@ def second_order(group: Group, evidence: Evidence, depth: int) -> Curve:
             seen.ridge,
         )
         for consumer, places, seen in _readers(group, evidence)
-    ]
+    )
     order, cost = elimination(readers, group.size, compensate=evidence.compensate, depth=depth)
     return Curve(order, cost)
 
@@ -255,12 +275,7 @@ def _from_scores(scores: Vector) -> Curve:
 def _readers(
     group: Group, evidence: Evidence
 ) -> list[tuple[Consumer, npt.NDArray[np.int64], InputStatistics]]:
-    found = []
-    for consumer in evidence.statistics:
-        places = positions_of(group, consumer.labels(evidence.coupling))
-        if places is not None:
-            found.append((consumer, places, evidence.statistics[consumer]))
-    return found
+    return [(consumer, places, evidence.statistics[consumer]) for consumer, places in evidence.readers(group)]
 
 
 def _unexplained(covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

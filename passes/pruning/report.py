@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -95,6 +95,19 @@ def plan_groups(groups: tuple[Group, ...]) -> list[GroupPlan]:
 def with_widths(plan: list[GroupPlan], widths: Mapping[str, int]) -> list[GroupPlan]:
     """The plan with the widths that are left, by the group's name."""
     return [replace(group, width_after=widths.get(group.name, group.width_before)) for group in plan]
+
+
+def told_widths(widths: Sequence[tuple[int, int]], alignment: int) -> str:
+    """How many groups were cut, and to which widths, in words.
+
+    Args:
+        widths: Neurons of each group before and after.
+        alignment: The multiple that was asked for; groups too narrow for it take a part of it.
+    """
+    cut = [before for before, after in widths if after < before]
+    narrow = sum(before < 2 * alignment for before in cut)
+    less = f"; {narrow} too narrow for that in multiples of a part of it" if narrow else ""
+    return f"{len(cut)} of {len(widths)} groups cut, widths in multiples of {alignment}{less}"
 
 
 def frozen_reasons(coupling: Coupling, excluded: dict[str, str]) -> list[Skip]:

@@ -12,6 +12,7 @@ others, or that never fires, costs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,12 +53,12 @@ class Reader:
 
 
 def elimination(
-    readers: list[Reader], size: int, *, compensate: bool = True, depth: int | None = None
+    readers: Iterable[Reader], size: int, *, compensate: bool = True, depth: int | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Order a group's neurons by what each costs once the cheaper ones are gone.
 
     Args:
-        readers: Every consumer of the group.
+        readers: Every consumer of the group; none is held when the next is asked for.
         size: Number of neurons.
         compensate: Whether the others take over; without it a neuron costs what it contributes.
         depth: How many cuts to follow; all of them where None. Cuts beyond cost infinity.

@@ -13,7 +13,8 @@ from ...calib_data.collector import collect
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import Runner
 from ...core.errors import ModelError
-from ..constants import all_initializers
+from ...core.tensors import all_finite
+from ..constants import all_initializers, is_mask
 from ..coupling import Coupling
 from .consumers import Consumer
 from .shrinkage import UNTESTED, best_ridge
@@ -161,7 +162,7 @@ def _average(shares: list[float], arrays: list[Matrix]) -> Matrix:
 
 
 def refuse_non_finite(model: ir.Model) -> None:
-    """Refuse weights that are not finite.
+    """Refuse weights that are not finite; the infinities of a mask or of a bound are meant.
 
     Raises:
         ModelError: Naming the initializer.
@@ -170,7 +171,8 @@ def refuse_non_finite(model: ir.Model) -> None:
         tensor = value.const_value
         if tensor is None or not tensor.dtype.is_floating_point():
             continue
-        if not np.isfinite(np.asarray(tensor.numpy(), dtype=np.float32)).all():
+        array = tensor.numpy()
+        if not (all_finite(array, np.float32) or is_mask(np.asarray(array, np.float32))):
             raise ModelError(
                 f"initializer {value.name} holds NaN or infinity",
                 remedy="export the model again from sound weights",

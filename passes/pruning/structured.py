@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from ...calib_data.data import CalibrationData
 from ...calib_data.runner import OrtRunner, Runner
+from ...core.domains import is_foreign
 from ...core.errors import ExpectationError, UsageError
 from ...core.metrics import measure_graph
 from ...core.reports import Change
@@ -233,10 +234,10 @@ class StructuredPruningPass(GraphPass):
         return analyze(model, self._missing_shapes(model), approximate=approximate)
 
     def _missing_shapes(self, model: ir.Model) -> Mapping[str, Dims] | None:
-        """Where inference leaves gaps, one sample run through the model fills them in."""
-        values = [v for node in model.graph for v in node.outputs if v.name]
+        """Where inference leaves gaps, one sample run through the model fills them in, if it can be run here."""
+        values = [v for node in model.graph for v in node.outputs if v.name and _is_tensor(v)]
         gaps = [v.name or "" for v in values if v.shape is None or any(_is_unknown(d) for d in v.shape)]
-        if self.data is None or not gaps:
+        if self.data is None or not gaps or any(is_foreign(node, model) for node in model.graph):
             return None
         feed = next(iter(self.data.batches(self.data.batch_size_for(1))))
         arrays = next(iter(self.runner.run(model, [feed], gaps)))
@@ -248,6 +249,8 @@ class StructuredPruningPass(GraphPass):
         """Cut once, from one share of the way to another; return the widths."""
         coupling = self._analyze(model)
         groups, _ = _select(coupling, self.options.exclude)
+        if not groups:
+            return {}  # earlier rounds left no neuron that may go
         scene = Scene(model, coupling, groups, self._statistics(model, coupling))
         plan = self.options.plan
         chosen = plan.labels(groups) if plan else self._supported(scene, planner, done, done_share)
@@ -338,6 +341,10 @@ def _select(coupling: Coupling, exclude: Sequence[str]) -> tuple[list[Group], di
         else:
             excluded[group.name] = glob
     return chosen, excluded
+
+
+def _is_tensor(value: ir.Value) -> bool:
+    return value.type is None or isinstance(value.type, ir.TensorType)
 
 
 def _is_unknown(dim: int | ir.SymbolicDim) -> bool:

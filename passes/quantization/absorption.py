@@ -8,6 +8,8 @@ import onnx_ir as ir
 
 from ..folding import constant
 
+Limits = tuple[float, float]
+
 _FUSES = frozenset({"Conv", "Gemm", "Add"})
 
 _JOINS_GEMM = frozenset(
@@ -49,17 +51,30 @@ def may_end_in_float(owner: ir.Node, value: ir.Value) -> bool:
     return owner.op_type == "Gemm" and is_bare
 
 
-def clip_limits(node: ir.Node) -> tuple[float, float] | None:
+def clip_limits(node: ir.Node) -> Limits | None:
     """The limits of a Clip that starts at zero, or None for anything else."""
-    if node.op_type != "Clip" or node.domain not in {"", "ai.onnx"}:
+    limits = _limits(node) if node.op_type == "Clip" else None
+    return limits if limits is not None and limits[0] == 0.0 and limits[1] > 0.0 else None
+
+
+def let_through(value: ir.Value) -> Limits:
+    """What of a value its only reader tells apart: a Relu nothing below zero, a Clip nothing beyond its limits."""
+    users = list(value.uses())
+    is_read_once = len(users) == 1 and users[0].idx == 0 and not value.is_graph_output()
+    limits = _limits(users[0].node) if is_read_once else None
+    return limits if limits is not None else (-math.inf, math.inf)
+
+
+def _limits(node: ir.Node) -> Limits | None:
+    """Below and above which a Relu or Clip hands on the same number, or None where these are not known."""
+    if node.domain not in {"", "ai.onnx"} or node.op_type not in {"Relu", "Clip"}:
         return None
+    if node.op_type == "Relu":
+        return 0.0, math.inf
     if len(node.inputs) == 1:
-        low = node.attributes.get_float("min", -math.inf)
-        high = node.attributes.get_float("max", math.inf)
-    else:
-        arrays = [constant(v) if v is not None else None for v in node.inputs[1:]]
-        if any(a is None and v is not None for a, v in zip(arrays, node.inputs[1:], strict=True)):
-            return None
-        low = float(arrays[0]) if arrays[0] is not None else -math.inf
-        high = float(arrays[1]) if len(arrays) > 1 and arrays[1] is not None else math.inf
-    return (low, high) if low == 0.0 and high > 0.0 else None
+        return node.attributes.get_float("min", -math.inf), node.attributes.get_float("max", math.inf)
+    arrays = [constant(v) if v is not None else None for v in node.inputs[1:]]
+    if any(a is None and v is not None for a, v in zip(arrays, node.inputs[1:], strict=True)):
+        return None
+    low = float(arrays[0]) if arrays[0] is not None else -math.inf
+    return low, float(arrays[1]) if len(arrays) > 1 and arrays[1] is not None else math.inf

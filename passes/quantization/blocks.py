@@ -5,12 +5,13 @@ Two 4-bit numbers share a byte, the first in the low half. A weight is ``(intege
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ...core.tensors import Array
+from ...core.tensors import PART_ELEMENTS, Array
 
 Integers = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.float32]
@@ -60,6 +61,10 @@ class Blocks:
     def nbytes(self, form: BlockFormat) -> int:
         """Bytes that are stored: a symmetric zero-point is not."""
         return sum(array.nbytes for array in self.stored(form).values())
+
+    def columns(self, which: slice) -> Blocks:
+        """The blocks of some columns of the weight."""
+        return Blocks(self.packed[which], self.scales[which], self.zero_points[which])
 
     def stored(self, form: BlockFormat) -> dict[str, Array]:
         """What is written into a model, by the word that its name ends in."""
@@ -112,10 +117,37 @@ def quantize_blocks(weight: Array, form: BlockFormat) -> Blocks:
         weight: Finite numbers, shape ``(K, N)``.
         form: How.
     """
+    return in_parts(weight, lambda part: _nearest_blocks(part, form))
+
+
+def _nearest_blocks(weight: Array, form: BlockFormat) -> Blocks:
     blocks = cut(weight, form.block_size)
     scales, zeros = block_parameters(blocks, form)
     integers = nearest(blocks, scales[..., None], zeros[..., None], form.top)
     return Blocks(pack(integers, form.bits), scales, zeros)
+
+
+def in_parts(weight: Array, quantize: Callable[[Array], Blocks]) -> Blocks:
+    """Quantize a weight some columns at a time, where no column has anything to do with another.
+
+    Args:
+        weight: Shape ``(K, N)``.
+        quantize: Makes blocks of some of its columns.
+    """
+    parts = [quantize(weight[:, columns]) for columns in column_parts(weight)]
+    if len(parts) == 1:
+        return parts[0]
+    return Blocks(
+        np.concatenate([part.packed for part in parts]),
+        np.concatenate([part.scales for part in parts]),
+        np.concatenate([part.zero_points for part in parts]),
+    )
+
+
+def column_parts(weight: Array) -> list[slice]:
+    """The columns of a weight of shape ``(K, N)``, as many together as :data:`PART_ELEMENTS` admits."""
+    step = max(1, PART_ELEMENTS // max(len(weight), 1))
+    return [slice(first, first + step) for first in range(0, max(weight.shape[1], 1), step)]
 
 
 def restore_blocks(blocks: Blocks, rows: int, bits: int) -> Numbers:

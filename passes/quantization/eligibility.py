@@ -11,6 +11,8 @@ import onnx_ir as ir
 from ...core.errors import ModelError
 from ...core.reports import Skip
 from ...core.targets import Target
+from ...core.tensors import all_finite
+from ..constants import is_mask
 from ..folding import constant
 from ..globs import first_glob
 from .options import QuantizeOptions
@@ -78,11 +80,11 @@ def ineligible(node: ir.Node, target: Target, options: QuantizeOptions) -> Skip 
         return Skip(name, None, "excluded", "excluded by the user")
     if options.op_types is not None and op not in options.op_types and op not in _MOVES:
         return Skip(name, None, "op-types", f"{op} is not among the operators asked for")
-    if node.outputs[0].dtype != ir.DataType.FLOAT or len([o for o in node.outputs if o.uses()]) > 1:
+    read = [o for o in node.outputs if o.uses() or o.is_graph_output()]
+    if node.outputs[0].dtype != ir.DataType.FLOAT or any(o is not node.outputs[0] for o in read):
         return Skip(name, None, "type", f"{op} on {node.outputs[0].dtype} or with several outputs")
-    checks = {"linear": _linear, "product": _product, "combine": _combine}
-    check = checks.get(role_of(node))
-    reason = check(node) if check else ""
+    checks = {"linear": _linear, "combine": _combine}
+    reason = checks.get(role_of(node), _activated)(node)
     return Skip(name, None, "constant", f"{op}: {reason}") if reason else None
 
 
@@ -110,15 +112,18 @@ def _linear(node: ir.Node) -> str:
     return "" if fits and array.size in {1, output_channels(node)} else "its bias differs between rows"
 
 
-def _product(node: ir.Node) -> str:
+def _activated(node: ir.Node) -> str:
     return "its first input is constant" if constant(node.inputs[0]) is not None else ""
 
 
 def _combine(node: ir.Node) -> str:
     constants = [i for i, v in enumerate(node.inputs) if v is not None and v.const_value is not None]
     for index in constants:
-        if constant(node.inputs[index]) is None:
+        array = constant(node.inputs[index])
+        if array is None:
             return "a caller may replace its constant"
+        if array.dtype.kind == "f" and is_mask(array):
+            return "its constant holds infinities"
         require_finite(node, index)
     if node.op_type == "Concat" and constants:
         return "it joins a constant"
@@ -137,7 +142,7 @@ def require_finite(node: ir.Node, index: int) -> None:
     """
     value = node.inputs[index]
     array = constant(value)
-    if value is not None and array is not None and not np.isfinite(array).all():
+    if value is not None and array is not None and not all_finite(array):
         raise ModelError(
             f"initializer {value.name!r} of {node.name!r} holds NaN or infinity",
             remedy="repair the weights, or keep the node float with --exclude",

@@ -13,10 +13,10 @@ import onnx_ir as ir
 from ...core.reports import Skip
 from ..constants import add_constant
 from ..folding import constant
-from .blocks import BlockFormat, quantize_blocks, restore_blocks
+from .blocks import BlockFormat, quantize_blocks
 from .constant_products import graph_of, put_in_place
 from .eligibility import is_named, require_finite
-from .weight_errors import WeightError, sqnr_db
+from .weight_errors import WeightError, blocks_sqnr_db
 
 LOOKUPS = frozenset({"Gather"})
 """Operators that look rows up."""
@@ -62,7 +62,7 @@ def replace_table(node: ir.Node, form: BlockFormat) -> WeightError:
     assert table is not None
     width = table.shape[1]
     blocks = quantize_blocks(table.T, form)
-    error = sqnr_db(table, restore_blocks(blocks, width, form.bits).T)
+    error = blocks_sqnr_db(table.T, blocks, form.bits)
     arrays = blocks.stored(form)
     arrays["packed"] = np.ascontiguousarray(
         blocks.packed.reshape(len(table), -1)[:, : width * form.bits // 8]

@@ -88,9 +88,8 @@ def _visit(
 
 
 def power(array: Array) -> float:
-    """The sum of the squares of all elements."""
-    flat = array.astype(np.float64, copy=False).ravel()
-    return float(flat @ flat)
+    """The sum of the squares of all elements, the same to the last bit by any number of threads."""
+    return float(np.square(array, dtype=np.float64).sum())
 
 
 def layer_errors(ratios: Ratios, placement: Placement, written: Written) -> list[LayerError]:
@@ -145,4 +144,7 @@ def sample_shapes_of(model: ir.Model, data: CalibrationData, runner: Runner) -> 
 def _float_values(model: ir.Model) -> Sequence[ir.Value]:
     inputs = [v for v in model.graph.inputs if not v.is_initializer()]
     outputs = [v for node in model.graph for v in node.outputs]
-    return [v for v in (*inputs, *outputs) if v.dtype == ir.DataType.FLOAT]
+    # A sequence of floats says that it is of floats too.
+    return [
+        v for v in (*inputs, *outputs) if v.dtype == ir.DataType.FLOAT and isinstance(v.type, ir.TensorType)
+    ]

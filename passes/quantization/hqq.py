@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.tensors import Array
-from .blocks import BlockFormat, Blocks, Numbers, block_parameters, cut, nearest, pack
+from .blocks import BlockFormat, Blocks, Numbers, block_parameters, cut, in_parts, nearest, pack
 
 _NORM = 0.7
 _BETA = 10.0
@@ -35,6 +35,10 @@ def half_quadratic(weight: Array, form: BlockFormat) -> Blocks:
         For each block the zero-point with the least mean absolute error of all steps, the nearest-rounding one
         being the first.
     """
+    return in_parts(weight, lambda part: _half_quadratic(part, form))
+
+
+def _half_quadratic(weight: Array, form: BlockFormat) -> Blocks:
     blocks = cut(weight, form.block_size)
     scales, whole = block_parameters(blocks, form)
     steps = scales[..., None]

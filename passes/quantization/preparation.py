@@ -15,7 +15,7 @@ from ..precision import is_narrow, to_float32
 from .affine import join_biases, postpone_normalizations
 from .costs import Shape
 from .fidelity import sample_shapes_of
-from .opset import raise_opset
+from .opset import lower_opset, raise_opset
 
 QUANTIZED_OPS = frozenset(
     {
@@ -54,7 +54,7 @@ class Prepared:
 
 
 def prepare(model: ir.Model, opset: int, data: CalibrationData, runner: Runner) -> Prepared:
-    """A clean float32 copy of a model, at least at an opset.
+    """A clean float32 copy of a model, at least at an opset, and at none that Q/DQ is not computed in.
 
     Args:
         model: Left as it is.
@@ -63,11 +63,12 @@ def prepare(model: ir.Model, opset: int, data: CalibrationData, runner: Runner) 
         runner: Executes graphs.
 
     Raises:
-        ModelError: A value cannot be made float32, or the opset cannot be raised.
+        ModelError: A value cannot be made float32, or the opset cannot be raised or lowered.
     """
     widened, base = is_narrow(model), clean_float32(model)
     before = base.opset_imports.get("", 0)
-    base = at_opset(base, opset, data, runner)
+    raised = at_opset(base, opset, data, runner)
+    base = _clean_unless(raised, lower_opset(raised, data, runner))
     postpone_normalizations(base)
     shapes = sample_shapes_of(base, data, runner)
     join_biases(base, shapes)
@@ -91,10 +92,13 @@ def at_opset(base: ir.Model, opset: int, data: CalibrationData, runner: Runner) 
     Raises:
         ModelError: The opset cannot be raised.
     """
-    raised = raise_opset(base, opset, data, runner)
-    if raised is not base:
-        CleanupPass()(raised)
-    return raised
+    return _clean_unless(base, raise_opset(base, opset, data, runner))
+
+
+def _clean_unless(clean: ir.Model, model: ir.Model) -> ir.Model:
+    if model is not clean:
+        CleanupPass()(model)
+    return model
 
 
 def refuse_quantized(model: ir.Model, *, force: bool) -> None:

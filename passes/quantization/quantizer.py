@@ -20,7 +20,7 @@ from ...core.reports import Skip
 from ...core.targets import Target
 from ...core.tensors import input_specs
 from ..base import validate
-from .absorption import clip_limits
+from .absorption import clip_limits, let_through
 from .adjustments import WeightAdjustment, adjust_weights
 from .dynamic import DynamicOptions, quantize_recurrent
 from .dynamic_effects import dynamic_effects, unbearable
@@ -234,6 +234,8 @@ class Quantizer:
                     levels=levels,
                     symmetric=symmetric,
                 )
+                least, most = let_through(root)
+                low, high = min(max(low, least), 0.0), max(min(high, most), 0.0)
                 own = activation_parameters(low, high, kind, symmetric=symmetric, full=full)
                 limit = limits.get(root)
                 found[root] = own if limit is None else within(own, limit[1])

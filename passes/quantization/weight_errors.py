@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.tensors import Array
+from .blocks import Blocks, column_parts, restore_blocks
 
 _TINY = 1e-30
 
@@ -41,3 +42,14 @@ def sqnr_db(weight: Array, restored: Array) -> float:
     """Signal to quantization noise of a weight, both of the same shape."""
     signal = float(np.sum(np.square(weight), dtype=np.float64))
     return decibels(signal, float(np.sum(np.square(weight - restored), dtype=np.float64)))
+
+
+def blocks_sqnr_db(weight: Array, blocks: Blocks, bits: int) -> float:
+    """Signal to quantization noise of a weight of shape ``(K, N)`` in blocks."""
+    signal = noise = 0.0
+    for columns in column_parts(weight):
+        part = weight[:, columns]
+        lost = part - restore_blocks(blocks.columns(columns), len(part), bits)
+        signal += float(np.sum(np.square(part), dtype=np.float64))
+        noise += float(np.sum(np.square(lost), dtype=np.float64))
+    return decibels(signal, noise)

@@ -28,7 +28,7 @@ from ...core.tensors import Array, input_specs
 from ..base import validate
 from ..constants import add_constant
 from ..output_error import OutputError
-from .blocks import BlockFormat, Blocks, quantize_blocks, restore_blocks
+from .blocks import BlockFormat, Blocks, quantize_blocks
 from .constant_products import (
     PRODUCTS,
     bias_nodes,
@@ -42,7 +42,7 @@ from .embeddings import LOOKUPS, is_lookup, replace_table, why_no_table
 from .gptq import round_blocks
 from .hqq import half_quadratic
 from .preparation import clean_float32, refuse_quantized
-from .weight_errors import WeightError, sqnr_db
+from .weight_errors import WeightError, blocks_sqnr_db
 
 _DOMAIN = "com.microsoft"
 
@@ -276,7 +276,7 @@ def _replace(
         name=node.name,
     )
     put_in_place(node, [product, *bias_nodes(node, product.outputs[0])])
-    error = sqnr_db(weight, restore_blocks(blocks, len(weight), options.bits))
+    error = blocks_sqnr_db(weight, blocks, options.bits)
     return WeightError(product.name or "", error, blocks.nbytes(options.form), rounding, gain)
 
 

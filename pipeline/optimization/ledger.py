@@ -11,12 +11,13 @@ import logging
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import MissingExtraError, StorageError
+from ...core.files import alone_appending
 from ..lock import is_alive, start_of
 from .candidates import METHODS, PRECISIONS, UNCUT, Candidate, Plan, Precision
 from .options import ROUNDS
@@ -136,6 +137,23 @@ class Ledger:
         }
 
 
+class _JournalLock:
+    """What one process at a time holds to write to the journal; those of optuna outlive a process that is killed."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._held = ExitStack()
+
+    def acquire(self) -> bool:
+        """Wait for it."""
+        self._held.enter_context(alone_appending(self._journal))
+        return True
+
+    def release(self) -> None:
+        """Let others have it."""
+        self._held.close()
+
+
 def require_optuna() -> None:
     """Check that optuna is there.
 
@@ -168,7 +186,8 @@ def _open(folder: Path, identity: str, storage: str | None, seed: int) -> Study:
 
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_FIRST_RANDOM)
     try:
-        place = storage or JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+        lock: Any = None if os.name == "nt" else _JournalLock(folder / JOURNAL)
+        place = storage or JournalStorage(JournalFileBackend(str(folder / JOURNAL), lock))
         return optuna.create_study(
             storage=place,
             sampler=sampler,

@@ -27,7 +27,7 @@ from ..report import RunReport, render_html
 from ..workspace import MANIFEST, identity_of
 from .candidates import Candidate, Plan, pareto_front
 from .decision import Decision, decide
-from .folder import open_folder
+from .folder import held_folder
 from .ledger import Ledger, require_optuna
 from .options import FOR_SKIPS, OptimizeOptions
 from .outcome import document_of, report_of
@@ -126,43 +126,42 @@ def optimize(
 
     Raises:
         NothingGainedError: Nothing is better than the original, or fast enough; the report says why.
-        UsageError: The folder holds something else, or an earlier search.
+        UsageError: The folder holds something else, an earlier search, or one that is running and would be forgotten.
         MissingExtraError: optuna is not installed.
         ProviderError: The provider is not there.
     """
     monitor, start = monitor or Silent(), time.monotonic()
-    subject = _subject(model, data, evaluation, options, target)
+    subject = _subject(as_model(model, monitor), data, evaluation, options, target)
     _check(subject)
-    place = open_folder(Path(folder), resume=resume, force=force)
-    ways = _ways(subject, monitor)
-    study = identity_of({"search": subject.words})
-    ledger = Ledger(
-        place,
-        study,
-        storage,
-        paths=tuple(ways),
-        precisions=precisions_of(subject.target),
-        max_drop=options.max_drop,
-        seed=options.seed,
-    )
-    workshop = Workshop(subject, ways, place, ledger, monitor)
-    _connect(workshop, ways)
-    search = Search(
-        workshop, ledger, options, subject.target, monitor, time.monotonic, _deadline(start, options)
-    )
-    complete = search.run(can_heal=importlib.util.find_spec("torch") is not None)
-    decision = decide(subject.original, workshop.made, evaluation, options, monitor)
-    return _finish(place, subject, workshop, decision, start, command, complete=complete)
+    with held_folder(Path(folder), monitor, resume=resume, force=force) as place:
+        ways = _ways(subject, monitor)
+        study = identity_of({"search": subject.words})
+        ledger = Ledger(
+            place,
+            study,
+            storage,
+            paths=tuple(ways),
+            precisions=precisions_of(subject.target),
+            max_drop=options.max_drop,
+            seed=options.seed,
+        )
+        workshop = Workshop(subject, ways, place, ledger, monitor)
+        _connect(workshop, ways)
+        search = Search(
+            workshop, ledger, options, subject.target, monitor, time.monotonic, _deadline(start, options)
+        )
+        complete = search.run(can_heal=importlib.util.find_spec("torch") is not None)
+        decision = decide(subject.original, workshop.made, evaluation, options, monitor)
+        return _finish(place, subject, workshop, decision, start, command, complete=complete)
 
 
 def _subject(
-    model: ModelLike,
+    original: ModelArtifact,
     data: CalibrationData,
     evaluation: CalibrationData,
     options: OptimizeOptions,
     target: str | Target,
 ) -> Subject:
-    original = as_model(model)
     source, _ = clean(original)
     aim = get_target(target) if isinstance(target, str) else target
     judge = Judge(original, evaluation, options.metric, options.threads)

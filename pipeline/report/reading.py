@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from ...core.errors import InputError, LimitError
+from ...core.errors import InputError
+from ...core.plain_file import read_plain
 from .model import RunReport, Stage, StageLatency
 from .pictures import is_picture
-
-MAX_REPORT_BYTES = 64_000_000
-"""A longer report is refused before it is parsed."""
 
 MOST = {"stages": 200, "curves": 200, "changed": 10_000}
 """How many of these a report may have: each is drawn."""
@@ -48,7 +44,7 @@ def read_report(path: str | Path) -> RunReport:
             the place.
         LimitError: It is too long.
     """
-    content = _content(Path(path))
+    content = read_plain(Path(path), "document_bytes", what="a report", remedy=_REMEDY, kind=InputError)
     try:
         document = _without_undefined(from_json(content, allow_inf_nan=False))
         report = _REPORT.validate_json(json.dumps(document), strict=True)
@@ -60,20 +56,6 @@ def read_report(path: str | Path) -> RunReport:
     for place, complaint in _complaints(report):
         raise _refusal(path, place, complaint)
     return report
-
-
-def _content(path: Path) -> bytes:
-    """The bytes of a plain file; nothing else is opened for longer than it takes to see what it is."""
-    try:
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InputError(f"{path} is not a plain file", remedy=_REMEDY)
-            content = file.read(MAX_REPORT_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}", remedy=_REMEDY) from error
-    if len(content) > MAX_REPORT_BYTES:
-        raise LimitError(f"{path} is longer than {MAX_REPORT_BYTES} bytes", remedy=_REMEDY)
-    return content
 
 
 def _refusal(path: str | Path, place: str, complaint: str) -> InputError:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import struct
 import zlib
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 from sardonyx.calib_data import Preprocessing, open_data
 from sardonyx.core import DataError, UsageError
+from sardonyx.core.errors import EnvironmentFault
 
 RAMP = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
@@ -193,3 +195,15 @@ def test_preprocessing_from_toml(tmp_path):
     path.write_text('size = [224, 192]\nmean = [0.485, 0.456, 0.406]\nchannels = "bgr"\n')
     made = Preprocessing.parse(str(path))
     assert (made.size, made.mean[0], made.channels) == ((224, 192), 0.485, "bgr")
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_an_image_is_not_left_out_because_others_are_open(folder, monkeypatch, read):
+    data = open_data(str(folder), preprocess="size=8")
+
+    def full(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Image, "open", full)
+    with pytest.raises(EnvironmentFault, match="too many files"):
+        next(data.batches(1)) if read else open_data(str(folder), preprocess="size=8")

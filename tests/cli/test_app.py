@@ -104,7 +104,7 @@ def test_with_json_an_error_is_a_document_too(
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(KeyboardInterrupt(), 130), (app._Terminated(), 143), (MemoryError(), 4), (ValueError("x"), 70)],
+    [(KeyboardInterrupt(), 130), (app.Terminated(), 143), (MemoryError(), 4), (ValueError("x"), 70)],
 )
 def test_what_nobody_raised_on_purpose_has_a_code_too(
     call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int

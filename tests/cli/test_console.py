@@ -26,6 +26,27 @@ def test_without_json_stdout_is_for_people(capsys: pytest.CaptureFixture[str]) -
     assert (captured.out, captured.err) == ("for people\n", "on the way\n")
 
 
+@pytest.mark.parametrize("way", ["say", "note"])
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("frozen: a\nwrote b\r\x1b[A", "frozen: a\\nwrote b\\r\\x1b[A"),
+        ("x" * 1_000_000, "x" * 499 + "…" + "x" * 499),
+    ],
+    ids=["two lines", "a megabyte"],
+)
+def test_a_name_makes_no_line_of_its_own_and_none_without_end(
+    capsys: pytest.CaptureFixture[str], way: str, text: str, line: str
+) -> None:
+    getattr(Console(), way)(text)
+    assert "".join(capsys.readouterr()) == line + "\n"
+
+
+def test_a_table_keeps_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().show("a\x1b\nb")
+    assert capsys.readouterr().out == "a\\x1b\nb\n"
+
+
 @pytest.mark.parametrize(("verbose", "printed"), [(False, ""), (True, "more\n")])
 def test_details_need_to_be_asked_for(
     capsys: pytest.CaptureFixture[str], verbose: bool, printed: str

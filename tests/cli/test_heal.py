@@ -144,6 +144,7 @@ def agreement(call: Call, path: str) -> float:
     return found
 
 
+@pytest.mark.slow
 def test_a_killed_healing_goes_on_to_the_same_model(call: Call, place: Path) -> None:
     assert call(*HEAL, "--learning-rate", "0.01", "--epochs", 40, "-o", "whole.onnx").code == 0
     process = heal_apart(sys.executable, output="killed.onnx", more=("--epochs", "40"))

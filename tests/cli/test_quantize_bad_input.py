@@ -251,13 +251,14 @@ def test_names_that_do_not_fit_are_refused_before_anything_runs(
         ([], 2, "needs samples"),
         (["--calib", "none.npz"], 3, "none.npz"),
         (["--calib", "d.npz:0"], 2, "leaves none"),
-        (["--calib", "."], 2, "without preprocessing"),
+        (["--calib", "pictures"], 2, "without preprocessing"),
         (["--calib", "m.onnx"], 3, "not a kind of data"),
     ],
 )
 def test_no_samples_at_all(
     refused: Refused, nothing_runs: None, words: list[str], code: int, cause: str
 ) -> None:
+    Path("pictures").mkdir()
     assert cause in refused("m.onnx", *words, code=code)
 
 

@@ -6,8 +6,17 @@ import subprocess
 import sys
 
 import pytest
-from sardonyx.core import ModelArtifact, StorageError, UsageError
-from sardonyx.core.files import atomic_folder, check_output, write_atomic
+from sardonyx.core import ModelArtifact, StorageError, UsageError, files
+from sardonyx.core.files import (
+    alone_appending,
+    alone_in,
+    atomic_folder,
+    check_output,
+    remove_leftovers,
+    temporary_folder,
+    write_atomic,
+    write_new,
+)
 
 STEPS = ["fsync", "replace"]
 
@@ -109,6 +118,8 @@ def test_a_folder_is_replaced_with_force_only(tmp_path):
 
 @pytest.mark.parametrize("call", range(3))
 def test_a_folder_survives_a_failure_at_each_renaming(tmp_path, monkeypatch, call):
+    """Where the system cannot swap two folders."""
+    monkeypatch.setattr(files, "exchange", lambda first, second: False)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").touch()
     real, calls = os.replace, iter(range(10))
@@ -148,3 +159,130 @@ def test_saving_over_a_model_on_a_full_disk(write, monkeypatch):
     with pytest.raises(StorageError, match="nothing that existed was changed"):
         artifact.save(path, force=True)
     assert path.read_bytes() == artifact.content
+
+
+DIES = """import os, signal, sys
+from pathlib import Path
+from sardonyx.core.files import atomic_folder, temporary_folder, write_atomic
+path = Path(sys.argv[2])
+def die(*_): print("ready", flush=True); sys.stdin.read()
+if sys.argv[1] == "file":
+    write_atomic(path, die)
+with (atomic_folder(path, force=True) if sys.argv[1] == "folder" else temporary_folder()) as aside:
+    (aside / "half").touch()
+    die()
+"""
+
+
+@pytest.fixture
+def writer(tmp_path):
+    """Starts a process that has begun to write, and waits until it is ended."""
+    running = []
+
+    def start(kind, output):
+        command = [sys.executable, "-c", DIES, kind, str(output)]
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        running.append(subprocess.Popen(command, stdin=-1, stdout=-1, env=environment, text=True))
+        assert running[-1].stdout.readline() == "ready\n"
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path, writer, kind):
+    out, other = tmp_path / "out", tmp_path / "other"
+    first, second = writer(kind, out), writer(kind, out)
+    write_atomic(other, b"1")
+    assert len(_names(tmp_path)) == 3
+    first.kill()
+    first.wait()
+    remove_leftovers(tmp_path, other)
+    assert len(_names(tmp_path)) == 3
+    remove_leftovers(tmp_path, out)
+    assert [name.split(".")[2].split("-")[0] for name in _names(tmp_path)[:-1]] == [str(second.pid)]
+
+
+def test_a_temporary_folder_of_a_killed_process_goes_with_the_next_one(tmp_path, writer, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    process = writer("temporary", tmp_path)
+    with temporary_folder() as folder:
+        assert len(_names(tmp_path)) == 2
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert len(_names(tmp_path)) == 1
+    process.kill()
+    process.wait()
+    with pytest.raises(IsADirectoryError), temporary_folder() as folder:
+        folder.write_bytes(b"1")
+    assert _names(tmp_path) == []
+
+
+def test_a_folder_that_was_moved_away_when_its_process_died_comes_back(tmp_path):
+    old = tmp_path / ".out.999999-0123abcd.old"
+    old.mkdir()
+    (old / "kept").touch()
+    remove_leftovers(tmp_path, tmp_path / "out")
+    assert _names(tmp_path) == ["out"]
+    assert _names(tmp_path / "out") == ["kept"]
+
+
+@pytest.mark.parametrize(
+    "name", [".out.tmp", "out.1-0123abcd.tmp", ".out.1-0123abcg.tmp", ".out.x-0123abcd.tmp"]
+)
+def test_what_is_not_named_so_is_left_alone(tmp_path, name):
+    (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert _names(tmp_path) == [name]
+
+
+def test_a_link_is_not_followed_when_leftovers_go(tmp_path):
+    (tmp_path / "mine").write_bytes(b"1")
+    (tmp_path / ".out.1-0123abcd.tmp").symlink_to(tmp_path / "mine")
+    remove_leftovers(tmp_path)
+    assert (tmp_path / "mine").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("code", [0, errno.EPERM, errno.ENOTSUP])
+def test_a_new_file_is_written_once(tmp_path, monkeypatch, code):
+    """Where the file system has links, and where it has none."""
+    if code:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(code, "no links")))
+    assert write_new(tmp_path / "a", b"first")
+    assert not write_new(tmp_path / "a", b"second")
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert _names(tmp_path) == ["a"]
+
+
+def test_a_new_file_on_a_full_disk_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", _full)
+    with pytest.raises(OSError, match="No space"):
+        write_new(tmp_path / "a", b"1")
+    assert _names(tmp_path) == []
+
+
+def test_whoever_wants_the_same_waits(tmp_path):
+    code = "import sys\nfrom pathlib import Path\nfrom sardonyx.core.files import alone_in\n"
+    code += "print('asks', flush=True)\nwith alone_in(Path(sys.argv[1])):\n    print('has it', flush=True)"
+    with alone_in(tmp_path):
+        other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=-1, text=True)
+        assert other.stdout.readline() == "asks\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(0.3)
+    assert other.communicate(timeout=30)[0] == "has it\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"", b""), (b"a", b""), (b"a\n", b"a\n"), (b"a\nb\nc", b"a\nb\n")]
+)
+def test_a_line_that_was_not_finished_is_cut_off(tmp_path, before, after):
+    (tmp_path / "journal").write_bytes(before)
+    with alone_appending(tmp_path / "journal"):
+        assert (tmp_path / "journal").read_bytes() == after
+
+
+def test_a_journal_that_is_not_there_cannot_be_held(tmp_path):
+    with pytest.raises(FileNotFoundError), alone_appending(tmp_path / "journal"):
+        pass

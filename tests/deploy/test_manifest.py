@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sardonyx.core.errors import InputError
+from sardonyx.core.errors import InputError, LimitError
+from sardonyx.core.limits import Limits
 from sardonyx.deploy.manifest import (
-    MAX_MANIFEST_BYTES,
     Manifest,
     manifest_bytes,
     parse_manifest,
@@ -204,13 +204,13 @@ def link(path: Path) -> None:
 
 def too_long(path: Path) -> None:
     with open(path, "wb") as file:
-        file.truncate(MAX_MANIFEST_BYTES + 1)
+        file.truncate(Limits().manifest_bytes + 1)
 
 
 @pytest.mark.parametrize("make", [missing, link, os.mkfifo, Path.mkdir, too_long])
 def test_a_manifest_that_is_no_plain_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "manifest.json")
-    with pytest.raises(InputError, match=r"manifest\.json"):
+    with pytest.raises((InputError, LimitError), match=r"manifest\.json"):
         read_manifest(tmp_path)
 
 

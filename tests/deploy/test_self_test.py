@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 from nets import Net
 from sardonyx.core.errors import DataError, ExpectationError, LimitError
+from sardonyx.core.limits import Limits, use_limits
 from sardonyx.core.tensors import Array, Feed
 from sardonyx.deploy import Tolerance, choose_tolerance, run_self_test, write_self_test
 from sardonyx.deploy import self_test as module
@@ -103,9 +104,8 @@ def test_what_no_client_reads_is_refused(tmp_path: Path, array: Array) -> None:
         write_self_test(tmp_path, {"x": SCORES}, {"y": array}, batch=1, tolerance=CLOSE)
 
 
-def test_arrays_that_no_device_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_SELF_TEST_BYTES", 20)
-    with pytest.raises(LimitError, match="96 bytes"):
+def test_arrays_that_no_device_holds_are_refused(tmp_path: Path) -> None:
+    with use_limits(Limits(self_test_bytes=20)), pytest.raises(LimitError, match="96 bytes"):
         write_self_test(tmp_path, {"x": SCORES}, {"y": SCORES}, batch=1, tolerance=CLOSE)
 
 

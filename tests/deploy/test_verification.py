@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from sardonyx.core.errors import ExpectationError, InputError, LimitError
 from sardonyx.core.files import write_atomic
+from sardonyx.core.limits import Limits, use_limits
 from sardonyx.deploy import (
     Manifest,
     Opened,
     VerifyReport,
-    bundle_files,
     check_report,
     fill_bundle,
     open_on_cpu,
@@ -162,9 +162,8 @@ def test_links_and_special_files_are_refused_unopened(bundle: Path, change: Call
         verify(bundle)
 
 
-def test_more_files_than_any_bundle_has_are_refused(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle_files, "MOST_FILES", 3)
-    with pytest.raises(LimitError, match="more than 3 files"):
+def test_more_files_than_any_bundle_has_are_refused(bundle: Path) -> None:
+    with use_limits(Limits(bundle_files=3)), pytest.raises(LimitError, match="the limit is 3"):
         verify(bundle)
 
 

@@ -17,12 +17,12 @@ from sardonyx.cli.app import build
 BIN = Path(sys.executable).parent
 RUNNERS = frozenset({"sardonyx", "python"})
 RUN = [command for command in COMMANDS if command.is_run and command.words[0] in RUNNERS]
-LONG = frozenset(
-    {"examples/digits/README.md", "examples/distillation/README.md", "docs/android.md", "docs/ios.md"}
+SHORT = frozenset(
+    {"README.md", "docs/data.md", "docs/export.md", "docs/prune.md", "docs/report.md", "docs/trust.md"}
 )
-"""Pages that train, as `make demo` does, or begin as docs/linux.md does."""
+"""Pages whose commands run in every test; `make test-slow` runs those of the others, which train, search and measure."""
 PAGES = [
-    pytest.param(page, marks=pytest.mark.slow) if page in LONG else page
+    pytest.param(page, marks=pytest.mark.slow) if page not in SHORT else page
     for page in dict.fromkeys(command.page for command in RUN)
 ]
 

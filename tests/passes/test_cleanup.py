@@ -181,6 +181,24 @@ def test_equal_biases_stay_apart():
     assert set(model.graph.initializers) == set(weights)
 
 
+SEQUENCES = {
+    "joined": "s = SequenceConstruct(x, x) j = ConcatFromSequence <axis = -1, new_axis = 1> (s) y = Flatten <axis = 2> (j)",
+    "split": "two = Constant <value_int = 2> () s = SplitToSequence <axis = 1> (x, two) "
+    "one = Constant <value_int = 1> () z = SequenceAt(s, one) y = Flatten <axis = 2> (z)",
+}
+
+
+@pytest.mark.parametrize("body", SEQUENCES.values(), ids=SEQUENCES)
+@pytest.mark.parametrize("opset", [12, 13, 18])
+def test_sequences_are_folded_only_into_what_the_opset_has(body, opset):
+    clean(parse(f"g (float[2,4,3] x) => (float[A,B] y) {{ {body} }}", opset=opset), {"x": normal(2, 4, 3)})
+
+
+def test_a_first_dimension_that_cannot_be_one_is_no_contradiction():
+    text = "g (float[N,4] x) => (float[N,4] y) { a, b = Split(x, two) y = Concat <axis = 0> (b, a) }"
+    clean(parse(text, {"two": np.array([2, 2])}, opset=13), {"x": normal(4, 4)})
+
+
 def test_stale_shapes_are_refused():
     model = parse("g (float[2,3] x) => (float[2,4] y) { y = Relu(x) }")
     with pytest.raises(ModelError, match="shape"):

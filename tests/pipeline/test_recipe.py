@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sardonyx.core.errors import RecipeError, UsageError
+from sardonyx.core.errors import LimitError, RecipeError, UsageError
 from sardonyx.pipeline.names import step_names
 from sardonyx.pipeline.recipe import parse_recipe, read_recipe
 
@@ -91,7 +91,7 @@ def test_what_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_missing_or_endless_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot read"):
         read_recipe(tmp_path / "none.toml")
-    with pytest.raises(RecipeError, match="longer than"):
+    with pytest.raises(LimitError, match="the limit is 1,048,576"):
         read_recipe(written(tmp_path, "#" * (1 << 21)))
 
 
@@ -99,7 +99,7 @@ def test_a_missing_or_endless_recipe_is_refused(tmp_path: Path) -> None:
     ("steps", "cause"),
     [
         ([{"kind": "prune", "params": 0.5, "of": "later"}, {"kind": "quantize", "name": "later"}], "later"),
-        ([{"kind": "prune", "name": "a"}, {"kind": "quantize", "name": "a"}], "taken"),
+        ([{"kind": "prune", "name": "a", "params": 0.5}, {"kind": "quantize", "name": "a"}], "taken"),
         ([{"kind": "export", "of": "model"}], "no earlier step"),
         ([{"kind": "distill", "source": "m.py:s", "teacher": "nobody"}], "nobody"),
         ([{"kind": "quantize", "name": "model"}], "taken"),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from reports import full_report, report_named, search_named
 from sardonyx.core.errors import InputError, LimitError
+from sardonyx.core.limits import Limits, use_limits
 from sardonyx.pipeline.report import (
     Curve,
     Layer,
@@ -23,7 +24,6 @@ from sardonyx.pipeline.report import (
     to_json,
     write_json,
 )
-from sardonyx.pipeline.report import reading as module
 
 
 def written(tmp_path: Path, document: Any) -> Path:
@@ -138,15 +138,14 @@ def test_what_is_read_can_be_rendered(tmp_path: Path) -> None:
     assert render_markdown(read_report(path)) == render_markdown(full_report())
 
 
-def test_only_a_plain_file_of_some_length_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_plain_file_of_some_length_is_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for name, complaint in (
         ("none", "No such file"),
-        (".", "directory|plain file"),
-        ("fifo", "not a plain file"),
+        (".", "a folder, not a report"),
+        ("fifo", "a named pipe, not a report"),
     ):
         with pytest.raises(InputError, match=complaint):
             read_report(tmp_path / name)
-    monkeypatch.setattr(module, "MAX_REPORT_BYTES", 100)
-    with pytest.raises(LimitError, match="longer than 100"):
+    with use_limits(Limits(document_bytes=100)), pytest.raises(LimitError, match="the limit is 100"):
         read_report(written(tmp_path, to_json(full_report())))

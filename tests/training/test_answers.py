@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 from sardonyx.calib_data.data import CalibrationData
 from sardonyx.core.errors import DataError
-from sardonyx.training import answers
+from sardonyx.core.limits import Limits, use_limits
 from sardonyx.training.answers import Live, keep_answers
 from sardonyx.training.batches import Batch, read_samples
 
@@ -94,9 +94,9 @@ def test_a_folder_that_cannot_be_written_costs_nothing(teacher, data, monkeypatc
     assert keep(teacher, data).outputs.shape == (10, 3)
 
 
-def test_large_answers_are_not_kept(teacher, data, monkeypatch) -> None:
-    monkeypatch.setattr(answers, "_LARGEST_BYTES", 4 * 3 * 10 - 1)
-    assert keep(teacher, data) is None
+def test_large_answers_are_not_kept(teacher, data) -> None:
+    with use_limits(Limits(statistics_bytes=4 * 3 * 10 - 1)):
+        assert keep(teacher, data) is None
 
 
 def test_answers_that_are_no_numbers_are_refused(teacher, data) -> None:

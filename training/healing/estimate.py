@@ -31,7 +31,7 @@ def estimate(
         options: Batch size, epochs and optimizer.
         labelled: Whether the objective reads labels.
     """
-    size = min(options.batch_size, len(data))
+    size = data.batch_size_for(min(options.batch_size, len(data)))
     device = device_of(module)
     inputs = tuple(t.to(device) for t in read_samples(data, range(size)))
     labels = labels_of(data, "training")[:size].to(device) if labelled else None

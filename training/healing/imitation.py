@@ -81,9 +81,11 @@ def heal(
     """
     options, say = options or HealOptions(), note or _say_nothing
     data = data.for_model(input_specs(student))
+    for text in data.notes:
+        say(text)
     judged = split(data, options)[1] if evaluation is None else evaluation.for_model(input_specs(student))
     own, other = graph or TrainableGraph(student), TrainableGraph(teacher).eval().requires_grad_(False)
-    sample, classes = read_samples(data, range(min(2, len(data)))), _classes(data)
+    sample, classes = read_samples(data, range(data.batch_size_for(min(2, len(data))))), _classes(data)
     shapes = {name: tuple(v.shape) for name, v in _values(other, sample, other.output_names).items()}
     answers = find_answers(student, teacher, shapes, classes=classes, loss=options.loss)
     names = shared_names(student, teacher) if options.features else ()

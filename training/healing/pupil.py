@@ -94,7 +94,7 @@ def distance(answer: Answer, temperature: float) -> Distance:
     if answer.loss == "cosine":
         return cosine_loss
     if answer.loss == "mse":
-        return lambda own, other: functional.mse_loss(own, other) / _power(other - other.mean(0))
+        return lambda own, other: functional.mse_loss(own, other) / _spread(other)
     if answer.kind == "binary":
         return lambda own, other: _binary(own, other, temperature)
     return lambda own, other: response_loss(in_rows(answer, own), in_rows(answer, other), temperature)
@@ -141,28 +141,51 @@ def agreement(module: nn.Module, teacher: Pupil, data: CalibrationData, answers:
         answers: What is compared.
     """
     device = device_of(module)
-    same, count = (
-        torch.zeros(len(answers), dtype=torch.float64),
-        torch.zeros(len(answers), dtype=torch.float64),
-    )
+    tallies = [_Errors() if answer.kind == "values" else _Hits(answer) for answer in answers]
     with evaluating(module), torch.no_grad():
         for inputs in batches_in_order(data, data.batch_size_for(256)):
             here = _on(inputs, device)
-            pairs = zip(answers, module(*here), teacher(*here), strict=False)
-            for index, (answer, own, other) in enumerate(pairs):
-                hits, rows = _agreeing(answer, _finite(own), _finite(other))
-                same[index] += hits
-                count[index] += rows
-    return float((same / count).mean())
+            for tally, own, other in zip(tallies, module(*here), teacher(*here), strict=False):
+                tally.add(_finite(own), _finite(other))
+    return sum(tally.share for tally in tallies) / len(tallies)
 
 
-def _agreeing(answer: Answer, own: torch.Tensor, other: torch.Tensor) -> tuple[float, float]:
-    if answer.kind == "values":
-        spread = float((other - other.mean(0)).square().sum()) or _QUIET
-        return spread - float((own - other).square().sum()), spread
-    rows = (in_rows(answer, own), in_rows(answer, other))
-    first, second = (r > 0 for r in rows) if answer.kind == "binary" else (r.argmax(1) for r in rows)
-    return float((first == second).double().sum()), float(len(rows[0]))
+class _Hits:
+    """Of an answer of scores, the share of rows that name the same class."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer, self.same, self.rows = answer, 0, 0
+
+    def add(self, own: torch.Tensor, other: torch.Tensor) -> None:
+        rows = (in_rows(self.answer, own), in_rows(self.answer, other))
+        is_binary = self.answer.kind == "binary"
+        first, second = (r > 0 for r in rows) if is_binary else (r.argmax(1) for r in rows)
+        self.same += int((first == second).sum())
+        self.rows += len(rows[0])
+
+    @property
+    def share(self) -> float:
+        return self.same / self.rows
+
+
+class _Errors:
+    """Of an answer of numbers, how much is explained of their variance over all batches; a batch of one has none."""
+
+    def __init__(self) -> None:
+        self.error, self.power, self.rows = 0.0, 0.0, 0
+        self.total: torch.Tensor | float = 0.0
+
+    def add(self, own: torch.Tensor, other: torch.Tensor) -> None:
+        own, other = own.double(), other.double()
+        self.error += float((own - other).square().sum())
+        self.power += float(other.square().sum())
+        self.total = self.total + other.sum(0)
+        self.rows += len(other)
+
+    @property
+    def share(self) -> float:
+        spread = self.power - float(torch.as_tensor(self.total).square().sum()) / self.rows
+        return 1 - self.error / max(spread, _QUIET)
 
 
 def _binary(own: torch.Tensor, other: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -170,6 +193,11 @@ def _binary(own: torch.Tensor, other: torch.Tensor, temperature: float) -> torch
     both = functional.binary_cross_entropy_with_logits(own / temperature, wanted)
     least = functional.binary_cross_entropy_with_logits(other / temperature, wanted)
     return temperature**2 * (both - least)
+
+
+def _spread(values: torch.Tensor) -> torch.Tensor:
+    """The variance over the samples; one sample has none, and its own power stands for it."""
+    return _power(values - values.mean(0)) if len(values) > 1 else _power(values)
 
 
 def _power(values: torch.Tensor) -> torch.Tensor:

@@ -25,13 +25,13 @@ def conv_options(node: ir.Node, e: Emitter) -> int:
 
 def conv(node: ir.Node, e: Emitter, option: int) -> None:
     """``X[1] ~ W[1]`` and ``Y[1] ~ W[0] ~ B[0]``; with groups, see :func:`conv_options`."""
-    groups = node.attributes.get_int("group", 1)
+    groups = _groups_of(node)
     _convolve(node, e, groups, option, in_axis=1, out_axis=0)
 
 
 def conv_transpose(node: ir.Node, e: Emitter, option: int) -> None:
     """As :func:`conv` with the weight's axes swapped: ``X[1] ~ W[0]``, ``Y[1] ~ W[1]`` in each group."""
-    groups = node.attributes.get_int("group", 1)
+    groups = _groups_of(node)
     source, weight, output = e.need(0), e.need(1), node.outputs[0]
     if groups == 1:
         _convolve(node, e, 1, option, in_axis=0, out_axis=1)
@@ -52,6 +52,13 @@ def conv_transpose(node: ir.Node, e: Emitter, option: int) -> None:
             e.tie(blocks_x[block], blocks_x[0])
         e.contract(Contraction(node, source, 1, weight, 0, blocks=groups))
     _tie_bias(e, output)
+
+
+def _groups_of(node: ir.Node) -> int:
+    groups = node.attributes.get_int("group", 1)
+    if groups < 1:
+        raise FreezeError("uneven-groups", f"{groups} groups are none")
+    return groups
 
 
 def _convolve(node: ir.Node, e: Emitter, groups: int, option: int, in_axis: int, out_axis: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx_ir as ir
 
 from ..emitter import Emitter, FreezeError
@@ -16,6 +17,16 @@ def unary(node: ir.Node, e: Emitter, option: int) -> None:
         if output.name and len(e.dims(output)) == len(e.dims(source)):
             for axis in range(len(e.dims(source))):
                 e.tie_axes(source, axis, output, axis)
+
+
+def dropout(node: ir.Node, e: Emitter, option: int) -> None:
+    """At inference the identity; in training what it drops is drawn anew, and differently for another size."""
+    flag = e.input(2)
+    held = e.constant(2)
+    is_training = flag is not None and (held is None or bool(np.any(held)))
+    if is_training or (e.opset < 7 and not node.attributes.get_int("is_test", 0)):
+        raise FreezeError("random", "it drops elements at random")
+    unary(node, e, option)
 
 
 def broadcast(node: ir.Node, e: Emitter, option: int) -> None:

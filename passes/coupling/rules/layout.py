@@ -94,8 +94,9 @@ def tile(node: ir.Node, e: Emitter, option: int) -> None:
 
 
 def space_to_depth(node: ir.Node, e: Emitter, option: int) -> None:
-    """Each input channel becomes ``b * b`` output channels, apart by the number of channels."""
-    _blocks(node, e, wide=node.outputs[0], narrow=e.need(0), inner=False)
+    """Each input channel becomes ``b * b`` output channels; neighbours in mode CRD, far apart in mode DCR."""
+    inner = node.attributes.get_string("mode", "DCR") == "CRD"
+    _blocks(node, e, wide=node.outputs[0], narrow=e.need(0), inner=inner)
 
 
 def depth_to_space(node: ir.Node, e: Emitter, option: int) -> None:
@@ -189,7 +190,11 @@ def _axes(node: ir.Node, e: Emitter, rank: int) -> set[int] | None:
     """The ``axes`` of Squeeze and Unsqueeze: an attribute before opset 13, an input since."""
     attribute = node.attributes.get("axes")
     axes = list(attribute.as_ints()) if attribute is not None else e.constant(1)
-    return None if axes is None else {int(axis) % rank for axis in axes}
+    if axes is None:
+        return None
+    if len(np.atleast_1d(axes)) and not rank:
+        raise FreezeError("malformed", "a scalar has no axes")
+    return {int(axis) % rank for axis in np.atleast_1d(axes)}
 
 
 def _renumber(e: Emitter, wide: ir.Value, narrow: ir.Value, gone: set[int]) -> None:

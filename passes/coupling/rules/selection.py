@@ -110,7 +110,10 @@ def gather(node: ir.Node, e: Emitter, option: int) -> None:
         for offset in range(added + 1):
             e.pin_axis(output, axis + offset, "gathered", "shaped by the indices")
         return
-    chosen = np.asarray(tensor.numpy(), dtype=np.int64) % len(ids)
+    given = np.asarray(tensor.numpy(), dtype=np.int64)
+    if ((given < -len(ids)) | (given >= len(ids))).any():
+        raise FreezeError("malformed", "an index is out of range")
+    chosen = np.where(given < 0, given + len(ids), given)
     e.tie(ids[chosen], e.ids(output, axis))
     if len(indices.uses()) == 1:
         e.tie(ids[chosen], e.ids(indices, 0))

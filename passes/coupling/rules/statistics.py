@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..emitter import Contraction, Emitter
+from ..emitter import Contraction, Emitter, FreezeError
 
 _SUMS = frozenset({"ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare"})
 
@@ -14,10 +14,13 @@ def batch_normalization(node: ir.Node, e: Emitter, option: int) -> None:
     source, output = e.need(0), node.outputs[0]
     for axis in range(len(e.dims(source))):
         e.tie_axes(source, axis, output, axis)
+    if not node.attributes.get_int("spatial", 1):
+        raise FreezeError("not-spatial", "it normalizes each position apart")
     for index in range(1, len(node.inputs)):
         e.tie_axes(source, 1, e.need(index), 0)
     if node.attributes.get_int("training_mode", 0):
-        e.pin_axis(source, 1, "training-mode", "updates statistics at run time")
+        for axis in range(len(e.dims(source))):
+            e.pin_axis(source, axis, "training-mode", "takes its statistics at run time")
 
 
 def instance_normalization(node: ir.Node, e: Emitter, option: int) -> None:
@@ -36,12 +39,18 @@ def layer_normalization(node: ir.Node, e: Emitter, option: int) -> None:
     source, output = e.need(0), node.outputs[0]
     rank = len(e.dims(source))
     first = node.attributes.get_int("axis", -1) % rank
+    statistics = [v for v in node.outputs[1:] if v.uses() or v.is_graph_output()]
     for axis in range(rank):
         e.tie_axes(source, axis, output, axis)
-        if axis == first == rank - 1:
+        for statistic in statistics if axis < first else ():
+            e.tie_axes(source, axis, statistic, axis)
+        if axis == first == rank - 1 and not statistics:
             e.average(source, axis, "mean and variance over this axis would change")
         elif axis >= first:
-            e.pin_axis(source, axis, "normalised", "mean and variance run over several axes")
+            text = (
+                "its mean and variance are read" if statistics else "mean and variance run over several axes"
+            )
+            e.pin_axis(source, axis, "normalised", text)
     for value in node.inputs[1:]:
         if value is not None:
             shift = rank - len(e.dims(value))
@@ -103,9 +112,9 @@ def reduce(node: ir.Node, e: Emitter, option: int) -> None:
     rank = len(e.dims(source))
     attribute = node.attributes.get("axes")
     given = list(attribute.as_ints()) if attribute is not None else e.constant(1)
-    if given is None and node.attributes.get_int("noop_with_empty_axes", 0) == 1:
-        given = []
-    gone = set(range(rank)) if given is None else {int(a) % rank for a in given}
+    if given is None or not len(given):
+        given = [] if node.attributes.get_int("noop_with_empty_axes", 0) == 1 else list(range(rank))
+    gone = {int(a) % rank for a in given}
     _keep_others(node, e, source, output, gone)
     for axis in gone:
         if node.op_type in _SUMS:

@@ -40,7 +40,7 @@ class Rule:
 
 
 _UNARY = (
-    "Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Cast Ceil Celu Clip Cos Cosh Dropout Elu Erf Exp Floor Gelu "
+    "Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Cast Ceil Celu Clip Cos Cosh Elu Erf Exp Floor Gelu "
     "HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Shrink "
     "Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu"
 ).split()
@@ -72,6 +72,7 @@ _ONNX: dict[str, Rule] = {
     "ConvTranspose": Rule(convolution.conv_transpose, convolution.conv_options),
     "DynamicQuantizeLinear": Rule(integer.dynamic_quantize),
     "DepthToSpace": Rule(layout.depth_to_space),
+    "Dropout": Rule(elementwise.dropout),
     "Einsum": Rule(product.einsum),
     "Expand": Rule(layout.expand),
     "Flatten": Rule(layout.flatten, layout.reshape_options),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sardonyx.core.errors import ModelError
 from sardonyx.passes.coupling import analyze
 
 
@@ -130,3 +131,15 @@ def test_a_shape_computed_from_a_channel_axis_freezes_it(net):
     b = n.op("Reshape", a, size)
     n.widths[b.name] = 8
     assert "size-read" in reasons(n.model(n.head(b)))
+
+
+@pytest.mark.parametrize("groups", [0, -1])
+def test_no_groups_at_all_are_frozen(net, groups):
+    def layered(operator):
+        n = net()
+        x = n.relu(n.conv(n.x, 8))
+        return n.model(n.op(operator, x, n.rand(8, 8, 3, 3), group=groups))
+
+    assert "uneven-groups" in reasons(layered("Conv"))
+    with pytest.raises(ModelError, match="group"):
+        layered("ConvTranspose")

@@ -93,15 +93,22 @@ def bounded_graphs() -> tuple[Graph, ...]:
 
 @cache
 def strict(index: int) -> list[tuple[float, float]]:
-    return differences(bounded_graphs()[index], "worst")
+    """Nothing where a divisor can be zero within its error: no bound holds there."""
+    try:
+        return differences(bounded_graphs()[index], "worst")
+    except UnboundedError as error:
+        if "division" not in str(error):
+            raise
+        return []
 
 
 @pytest.mark.parametrize("index", range(DRAWN))
 def test_sixteen_bits_stay_within_the_strict_bound(index):
-    assert max(share for share, _ in strict(index)) <= 1.0
+    assert max((share for share, _ in strict(index)), default=0.0) <= 1.0
 
 
 def test_the_strict_bound_is_small_and_almost_reached():
+    assert sum(bool(strict(index)) for index in range(DRAWN)) >= 0.9 * DRAWN
     shares, bounds = zip(*(pair for index in range(DRAWN) for pair in strict(index)), strict=True)
     assert np.median(bounds) < 0.01
     assert max(shares) > 0.5

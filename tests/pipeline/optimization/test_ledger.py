@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sardonyx as sx
 from sardonyx.pipeline.optimization import Candidate, Plan
-from sardonyx.pipeline.optimization.ledger import ABANDONED_S, Ledger
+from sardonyx.pipeline.optimization.ledger import ABANDONED_S, JOURNAL, Ledger
 from sardonyx.pipeline.optimization.options import ROUNDS
 
 _PLAN = Plan("exact", 3, precision="int8")
@@ -61,6 +61,35 @@ def test_a_plan_whose_process_was_killed_is_free_again(tmp_path: Path) -> None:
     died = subprocess.run([sys.executable, "-c", _DIES, str(tmp_path)], check=False)
     assert died.returncode == -9
     assert not ledger(tmp_path).is_taken(_PLAN)
+
+
+@pytest.mark.parametrize("left", [b'{"op_code": 0, "worker', b"", b'"\\xff'])
+def test_a_line_that_a_killed_process_did_not_finish_spoils_nothing(
+    tmp_path: Path, make: Callable[..., Candidate], left: bytes
+) -> None:
+    ledger(tmp_path).record(make(_PLAN, 2.0, 0.005))
+    with (tmp_path / JOURNAL).open("ab") as journal:
+        journal.write(left)
+    ledger(tmp_path).record(make(Plan(), 1.0, 0.0))
+    assert ledger(tmp_path).count() == 2
+
+
+def test_who_dies_while_it_writes_lets_others_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the folder is named as seen from here; a lock that is a link would then lead nowhere."""
+    monkeypatch.chdir(tmp_path)
+    holds = "import os, sys\nfrom pathlib import Path\nfrom sardonyx.core.files import alone_appending\n"
+    holds += "with alone_appending(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
+    assert ledger(Path()).count() == 0
+    writer = subprocess.Popen([sys.executable, "-c", holds, JOURNAL], stdin=-1, stdout=-1, text=True)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "held\n"
+    other = subprocess.Popen([sys.executable, "-c", _DIES, "."])
+    with pytest.raises(subprocess.TimeoutExpired):
+        other.wait(2)
+    writer.kill()
+    assert (writer.wait(), other.wait(60)) == (-9, -9)
+    assert not ledger(Path()).is_taken(_PLAN)
+    assert [path.name for path in tmp_path.iterdir()] == [JOURNAL]
 
 
 @pytest.mark.parametrize(("age_s", "taken"), [(60.0, True), (2 * ABANDONED_S, False)])

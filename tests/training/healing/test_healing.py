@@ -91,6 +91,23 @@ def test_an_interrupted_healing_ends_as_one_that_was_not(tmp_path):
     assert ir.to_proto(again.model).SerializeToString() == ir.to_proto(whole.model).SerializeToString()
 
 
+@pytest.mark.parametrize("fixed", [1, 4])
+def test_a_graph_gets_the_batches_that_it_insists_on(tmp_path, fixed):
+    def rigid(noise):
+        proto = ir.to_proto(network(noise=noise))
+        proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = fixed
+        proto.graph.output[0].type.tensor_type.shape.dim[0].dim_value = fixed
+        flatten = next(node for node in proto.graph.node if node.op_type == "Flatten")
+        flatten.op_type = "Reshape"
+        flatten.input.append("sizes")
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([fixed, 8]), "sizes"))
+        return ir.from_proto(proto)
+
+    options = HealOptions(**{**SHORT, "epochs": 1})
+    result = heal(rigid(0.5), rigid(0.0), samples(40), options, checkpoint=tmp_path / "h.safetensors")
+    assert result.report.estimate.steps == 40 // fixed
+
+
 def test_what_it_takes_is_stated_before(tmp_path):
     said = []
     options = HealOptions(**SHORT)

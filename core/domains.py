@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..core.errors import ModelError
+from .errors import ModelError
 
 RUNTIME_DOMAINS = frozenset(
     {
@@ -24,6 +24,11 @@ RUNTIME_DOMAINS = frozenset(
 """Operator domains that ONNX Runtime holds kernels for."""
 
 
+def is_foreign(node: ir.Node, model: ir.Model) -> bool:
+    """Whether a node needs a library: ONNX Runtime has no kernels for its domain, the model no such function."""
+    return node.domain not in RUNTIME_DOMAINS and node.op_identifier() not in model.functions
+
+
 def check_domains(model: ir.Model) -> None:
     """Refuse operators of a custom library, by name.
 
@@ -34,8 +39,10 @@ def check_domains(model: ir.Model) -> None:
         ModelError: An operator is in no domain that ONNX Runtime or the model defines.
     """
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        if node.domain not in RUNTIME_DOMAINS and node.op_identifier() not in model.functions:
+        if is_foreign(node, model):
+            made = ", ".join(repr(value.name) for value in node.outputs) or "nothing"
+            named = f"node {node.name!r}" if node.name else f"the node that makes {made:.80}"
             raise ModelError(
-                f"node {node.name!r} is {node.domain}::{node.op_type}, an operator of a custom library",
+                f"{named} is {node.domain}::{node.op_type}, an operator of a custom library",
                 remedy="export without custom operators; libraries are native code and are not loaded",
             )
