@@ -54,6 +54,13 @@ class Plan:
         """The same before it was quantized."""
         return replace(self, precision="float32", method="default")
 
+    @property
+    def earlier(self) -> Plan | None:
+        """The plan whose model this one begins with; None where it begins with the original."""
+        if self.precision != "float32":
+            return self.in_float
+        return replace(self, healed=False) if self.healed else None
+
 
 @dataclass(frozen=True)
 class Candidate:

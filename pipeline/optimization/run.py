@@ -257,9 +257,6 @@ def _finish(
 ) -> Optimized:
     """Write the report, and the model where there is one."""
     taken = decision.taken
-    if taken is not None:
-        # The report shows the winner's layers beside those of the float model behind it, which may have been lost.
-        workshop.candidate(taken.plan.in_float)
     tried = workshop.made
     front = pareto_front([c for c in tried if c.lost <= subject.options.max_drop])
     report = report_of(subject, decision, tried, time.monotonic() - start, command, workshop.refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,10 @@ class Workshop:
         return tuple(self._made.values())
 
     def depth(self, path: str) -> int:
-        """Rounds of a path; walked only where no earlier search has."""
+        """Rounds of a path; walked only where no earlier search has.
+
+        A walk may ask for candidates. A search that goes on takes up those as well: it must choose among the same.
+        """
         folder = self.folder / STEPS / f"path-{path}"
         identity = identity_of({"path": path, **self.subject.words})
         found = finished_step(folder, identity)
@@ -111,15 +114,27 @@ class Workshop:
                 path,
                 "path",
                 identity,
-                lambda aside: {"depth": self.paths[path].depth},
+                lambda aside: self._walk(path),
                 time.monotonic,
             )
+        for words in found.figures.get("asked", ()):
+            self.candidate(Plan(**words))
         return int(found.figures["depth"])
 
+    def _walk(self, path: str) -> dict[str, Any]:
+        known = set(self._made)
+        depth = self.paths[path].depth
+        return {"depth": depth, "asked": [asdict(plan) for plan in self._made if plan not in known]}
+
     def candidate(self, plan: Plan) -> Candidate | None:
-        """A plan's candidate; None where the plan cannot be carried out, and :attr:`refused` says why."""
+        """A plan's candidate; None where the plan cannot be carried out, and :attr:`refused` says why.
+
+        What the plan begins with is a candidate too, whether the plan is carried out now or has been before.
+        """
         if plan in self._made or plan in self.refused:
             return self._made.get(plan)
+        if plan.earlier is not None:
+            self.candidate(plan.earlier)
         found = self._record(plan)
         if (cause := found.figures.get(_REFUSED)) is not None:
             self.refused[plan] = cause
@@ -172,8 +187,9 @@ class Workshop:
             return self.subject.source, {}
         return self.paths[plan.path].cut(plan.depth)
 
-    def _before(self, earlier: Plan) -> tuple[ModelArtifact, dict[str, Any]]:
-        """The model that a step begins with, and what its own steps reported."""
+    def _before(self, plan: Plan) -> tuple[ModelArtifact, dict[str, Any]]:
+        """The model that a plan begins with, and what its own steps reported."""
+        earlier = plan.earlier or Plan()
         before = self.candidate(earlier)
         if before is None:
             raise ExpectationError(self.refused[earlier], remedy="see what that plan needs")
@@ -182,7 +198,7 @@ class Workshop:
 
     def _quantized(self, plan: Plan) -> tuple[ModelArtifact, dict[str, Any]]:
         subject, options = self.subject, self.subject.options
-        before, kept = self._before(plan.in_float)
+        before, kept = self._before(plan)
         if plan.precision == "float16":
             words: dict[str, Any] = {"precision": "float16"}
         else:
@@ -210,7 +226,7 @@ class Workshop:
         from ..healing import heal
 
         subject = self.subject
-        before, kept = self._before(replace(plan, healed=False))
+        before, kept = self._before(plan)
         made = heal(
             before,
             subject.source,

@@ -107,6 +107,7 @@ def test_a_search_that_goes_on_makes_nothing_twice(
 ) -> None:
     stamps = {p: p.stat().st_mtime_ns for p in copied.glob("steps/*/model.onnx")}
     again = sx.optimize(model, *halves, copied, options=OPTIONS, resume=True)
+    assert [c.name for c in again.tried] == [c.name for c in searched.tried]
     assert again.model.sha256 == searched.model.sha256
     assert {p: p.stat().st_mtime_ns for p in copied.glob("steps/*/model.onnx")} == stamps
     with pytest.raises(sx.UsageError, match="earlier search"):
