@@ -161,6 +161,7 @@ def test_a_killed_healing_goes_on_to_the_same_model(call: Call, place: Path) -> 
     assert Path("killed.onnx").read_bytes() == Path("whole.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_heal_as_well_as_one(call: Call, place: Path) -> None:
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     assert heal_apart(*launcher, output="two.onnx").wait(timeout=240) == 0

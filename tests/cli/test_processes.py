@@ -86,6 +86,7 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_result_is_within_noise_of_one_process(place) -> None:
     one, two = (report(place / out, "student") for out in ("one", "two"))
     assert (one["processes"], two["processes"]) == (1, 2)
@@ -94,6 +95,7 @@ def test_the_result_is_within_noise_of_one_process(place) -> None:
     assert not (place / "two" / ".lock").exists()
 
 
+@pytest.mark.slow
 def test_networks_that_teach_each_other_share_the_work_too(place) -> None:
     one, two = (report(place / out, "peers") for out in ("one", "two"))
     assert (one["together"]["processes"], two["together"]["processes"]) == (1, 2)

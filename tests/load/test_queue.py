@@ -42,7 +42,7 @@ def words_of(index: int) -> str:
     return f"quantize m.onnx --calib d.npz --method {method} -o q{index}.onnx --json"
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [4, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_queue_on_one_cache(place: Path, count: int) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         done = list(pool.map(lambda index: call(place, words_of(index)), range(count)))

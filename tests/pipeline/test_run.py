@@ -149,7 +149,7 @@ def test_folders_are_made_where_they_can_be(workplace: Path) -> None:
         run(workplace, "recipe.toml/out")
 
 
-@pytest.mark.parametrize("stride", [29, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [60, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_run_killed_at_any_moment_is_resumed_to_the_same_models(workplace: Path, stride: int) -> None:
     """SIGKILL before and after files and folders are put in place, in a child made by ``fork``."""
     killer = Path(__file__).with_name("killer.py")

@@ -43,6 +43,7 @@ def run(folder: Path, name: str, last: int) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.slow
 def test_a_killed_training_ends_as_one_that_was_not(tmp_path) -> None:
     whole = run(tmp_path, "whole.safetensors", 0)
     killed = run(tmp_path, "parts.safetensors", 6)

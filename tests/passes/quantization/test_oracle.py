@@ -78,7 +78,9 @@ def reasons(graphs: Iterable[Graph], setting: Setting, folder: Path) -> tuple[in
     return count, found, unexplained
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name", ["uint8, per channel", pytest.param("symmetric int8", marks=pytest.mark.slow)]
+)
 def test_what_both_quantize_has_equal_parameters_or_a_reason(name, tmp_path):
     setting = SETTINGS[name]
     graphs = [*operator_graphs(), *drawn_graphs(DRAWN), *made_graphs(), *map(zoo_graph, NETWORKS)]

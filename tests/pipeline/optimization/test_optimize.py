@@ -174,6 +174,7 @@ def test_a_metric_that_cannot_be_lost_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_search_cuts_on_where_branches_are_gone(
     residual: sx.ModelArtifact, samples: sx.CalibrationData, tmp_path: Path
 ) -> None:
