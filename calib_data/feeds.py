@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 
 from ..core.errors import DataError, SardonyxError
 from ..core.tensors import Array
+from ..core.user_code import run_file
 from .data import CalibrationData
 from .npz import check_memory
 
@@ -111,17 +110,14 @@ def _joined(parts: list[Array | None], name: str, origin: str) -> Array:
 def _load(path: Path, name: str) -> Callable[[], Any]:
     if not path.is_file():
         raise DataError(f"{path} is not a file", remedy="give file.py:function")
-    spec = importlib.util.spec_from_file_location(f"sardonyx_user_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise DataError(f"{path} is not a Python file", remedy="give file.py:function")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        module = run_file(path, "samples")
     except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise DataError(
             f"{path} failed: {type(error).__name__}: {error}", remedy="run it by itself"
         ) from error
+    if module is None:
+        raise DataError(f"{path} is not a Python file", remedy="give file.py:function")
     function = getattr(module, name, None)
     if not callable(function):
         raise DataError(f"{path} has no function {name!r}", remedy="give file.py:function")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 from torch import nn
 
 from ..core.errors import ModelError, UsageError
+from ..core.user_code import import_by_name, run_file
 
 _REMEDY = "name it as package.module:factory or path/file.py:factory"
 
@@ -56,37 +53,19 @@ def _made(factory: Callable[[], object], source: str) -> nn.Module:
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"there is no file {path}", remedy=_REMEDY)
-    name = f"sardonyx_source_{path.stem}_{abs(hash(path.resolve())):x}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} cannot be imported", remedy=_REMEDY)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and annotations look their own module up here
     try:
-        with _first_on_path(path.resolve().parent):
-            spec.loader.exec_module(module)
+        module = run_file(path, "source")
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        del sys.modules[name]
         raise ModelError(f"{path} fails when imported: {error!r}", remedy="fix the file") from error
+    if module is None:
+        raise UsageError(f"{path} cannot be imported", remedy=_REMEDY)
     return module
 
 
 def _from_name(name: str) -> ModuleType:
     try:
-        with _first_on_path(Path.cwd()):
-            return importlib.import_module(name)
+        return import_by_name(name)
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise UsageError(f"there is no module {error.name}", remedy=_REMEDY) from error
         raise ModelError(f"{name} fails when imported: {error!r}", remedy="fix the module") from error
-
-
-@contextmanager
-def _first_on_path(folder: Path) -> Iterator[None]:
-    """Let the code import what lies beside it, for as long as it is imported."""
-    entry = str(folder)
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        sys.path.remove(entry)

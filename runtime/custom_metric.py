@@ -6,7 +6,6 @@ for an interval; or a number for each sample, whose mean is the figure.
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from ..core import ModelArtifact
 from ..core.errors import DataError, UsageError
 from ..core.files import temporary_folder
 from ..core.tensors import Array, Feed
+from ..core.user_code import run_file
 from .drop_test import DropTest, compare_figures, compare_jackknifed
 from .intervals import Interval, Matrix, bootstrap, jackknife, mean_of
 
@@ -111,14 +111,12 @@ def load_function(text: str) -> Callable[..., Any]:
     path = Path(file)
     if not path.is_file():
         raise UsageError(f"{file} is not a file", remedy="write it as file.py:function")
-    spec = importlib.util.spec_from_file_location(f"sardonyx_metric_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{file} is not a Python file", remedy="write it as file.py:function")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        module = run_file(path, "metric")
     except (Exception, SystemExit) as error:  # the user's own code may raise anything
         raise UsageError(f"{file} fails: {error}", remedy="run it with python to see where") from error
+    if module is None:
+        raise UsageError(f"{file} is not a Python file", remedy="write it as file.py:function")
     function = getattr(module, name, None)
     if not callable(function):
         raise UsageError(f"{file} has no function {name!r}", remedy="check the name behind the colon")

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ from .svg import inline_svg, plot_settings
 from .tables import ROWS, changed_part, layers_part, nodes_part, points_part, reasons_part, widths
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from matplotlib.figure import Figure
 
 _TALLEST = 5.0
@@ -62,6 +63,11 @@ def render_html(report: RunReport) -> str:
     Returns:
         The page; the same bytes for the same report.
     """
+    return str(_template().render(report=report, **_frame(), **_view(report)))
+
+
+@cache
+def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
@@ -79,8 +85,7 @@ def render_html(report: RunReport) -> str:
         widths=widths,
     )
     environment.filters["name"] = lambda text: clean(text, LONGEST)
-    template = environment.from_string(_text("report.html.j2"))
-    return template.render(report=report, **_frame(), **_view(report))
+    return environment.from_string(_text("report.html.j2"))
 
 
 def _frame() -> dict[str, Any]:

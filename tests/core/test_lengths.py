@@ -50,7 +50,9 @@ def test_what_stays_short_is_proved(text: str) -> None:
     assert is_bounded(text)
 
 
-@pytest.mark.parametrize("name", ["an input", "a Range", "an Expand"])
+@pytest.mark.parametrize(
+    "name", ["a Range", *(pytest.param(n, marks=pytest.mark.slow) for n in ("an input", "an Expand"))]
+)
 def test_the_door_refuses_what_a_child_cannot_infer_either(tmp_path, name: str) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(onnx.parser.parse_model(HEAD + LONG[name]).SerializeToString())

@@ -64,7 +64,7 @@ def test_sorting_twice_is_sorting_once(converted: Path) -> None:
     assert sort_type_table(once) == once
 
 
-@pytest.mark.parametrize("style", ["fixed", "runtime"])
+@pytest.mark.parametrize("style", ["runtime", pytest.param("fixed", marks=pytest.mark.slow)])
 def test_every_process_writes_the_same_bytes(tmp_path: Path, style: str) -> None:
     found = set()
     for name in ("one", "two"):

@@ -43,6 +43,7 @@ def test_healing_with_rounding_ends_in_integers(workplace: Path) -> None:
     assert "DequantizeLinear" in {node.op_type for node in model.graph}
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_bytes(workplace: Path) -> None:
     for name in ("one", "two"):
         run(workplace, PRUNE, HEAL, name=name)

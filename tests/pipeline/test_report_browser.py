@@ -14,8 +14,7 @@ from sardonyx.pipeline.report import RunReport, render_html
 Page = Any
 
 # Where text of a megabyte and odd signs are cut, browsers have nothing more to do.
-NAMES = [
-    *HOSTILE,
+MORE = [
     "<img src=x onerror=alert(1)>",
     "<svg/onload=alert(1)>",
     "\u202egnp.exe\u2066",
@@ -24,6 +23,7 @@ NAMES = [
     "&quot;&lt;img src=x onerror=alert(1)&gt;",
     "x" * 90,
 ]
+NAMES = [*HOSTILE, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_a_name_stays_a_name(show: Callable[..., Page], name: str, skeleton: lis
     assert found == skeleton
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+@pytest.mark.parametrize("width", [320, 1280, *(pytest.param(w, marks=pytest.mark.slow) for w in (390, 768))])
 @pytest.mark.parametrize("make", [full_report, lambda: search_named("x" * 200)])
 def test_the_page_is_as_wide_as_the_screen(show: Callable[..., Page], width: int, make: Any) -> None:
     page = show(make(), width=width)

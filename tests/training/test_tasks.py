@@ -214,6 +214,7 @@ place.write_text(f"{report.processes} {report.evaluation_top1_ratio}")  # the pr
 """
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work(tmp_path) -> None:
     (tmp_path / "worker.py").write_text(WORKER, encoding="utf8")
     run = subprocess.run(
