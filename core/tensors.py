@@ -45,7 +45,7 @@ class TensorSpec:
         shape = None
         if value.shape is not None:
             shape = tuple(d if isinstance(d, int) else d.value for d in value.shape)
-        if value.dtype is None:
+        if value.dtype in {None, ir.DataType.UNDEFINED}:
             raise ModelError(f"value {value.name!r} has no element type", remedy="export the model again")
         return cls(value.name or "", value.dtype.numpy(), shape)
 

@@ -62,3 +62,9 @@ def test_refuses_a_dangling_value_in_a_function(write, assert_refused):
     assert_refused(
         write(CALL + FUNCTION % (0, "b = Add(a, q)")), "'q' is not produced", "function 'f0'", kind=ModelError
     )
+
+
+def test_an_output_without_an_element_type_is_refused(write, model, assert_refused):
+    made = model(_chain(2))
+    made.graph.output[0].type.tensor_type.elem_type = 0
+    assert_refused(write(made), "value 'y' has no element type", kind=ModelError)
