@@ -85,7 +85,7 @@ def test_names_are_made_different_and_noted(write):
     assert artifact.notes == ("1 nodes shared a name with another and were renamed",)
 
 
-@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("order", [pytest.param(1, marks=pytest.mark.slow), -1])
 def test_a_chain_of_20_000_nodes(write, model, order):
     made = model("g (float[4] x) => (float[4] y) { y = Relu(x) }")
     names = ["x", *(f"t{i}" for i in range(19_999)), "y"]

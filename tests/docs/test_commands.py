@@ -17,7 +17,7 @@ from sardonyx.cli.app import build
 BIN = Path(sys.executable).parent
 RUNNERS = frozenset({"sardonyx", "python"})
 RUN = [command for command in COMMANDS if command.is_run and command.words[0] in RUNNERS]
-SHORT = frozenset({"README.md", "docs/data.md", "docs/export.md", "docs/trust.md"})
+SHORT = frozenset({"README.md", "docs/data.md", "docs/trust.md"})
 """Pages whose commands run in every test; `make test-slow` runs those of the others, which train, search and measure."""
 PAGES = [
     pytest.param(page, marks=pytest.mark.slow) if page not in SHORT else page

@@ -1,4 +1,4 @@
-"""Run ``recipe.toml`` in a folder again and again, dying by SIGKILL ``stride`` later each time, then resume.
+"""Run ``recipe.toml`` in a folder again and again, dying by SIGKILL one step later each time, then resume.
 
 A run dies just before, or just after, its n-th ``os.replace``: the moment at which a file or folder would come
 into being. Prints, as JSON, how many runs died and the models that each had when it was resumed.
@@ -19,7 +19,7 @@ import onnxruntime  # noqa: F401 - loaded once, before the children are forked
 import sardonyx as sx
 from sardonyx.pipeline import results
 
-PLACE, STRIDE = Path(sys.argv[1]), int(sys.argv[2])
+PLACE = Path(sys.argv[1])
 RECIPE = sx.read_recipe(PLACE / "recipe.toml", settings=["steps.2.rounds=5", "steps.2.batches=[1]"])
 
 results.render_html = lambda report: "<!doctype html>"  # drawing the plots takes most of a run's time
@@ -65,7 +65,7 @@ def resumed(folder: Path) -> None:
 
 def main() -> None:
     models = []
-    for steps in range(0, 1000, STRIDE):
+    for steps in range(1000):
         folder = PLACE / f"killed-{steps}"
         if not os.WIFSIGNALED(child(partial(doomed, folder, steps))):
             break

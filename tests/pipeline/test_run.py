@@ -149,13 +149,13 @@ def test_folders_are_made_where_they_can_be(workplace: Path) -> None:
         run(workplace, "recipe.toml/out")
 
 
-@pytest.mark.parametrize("stride", [60, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_run_killed_at_any_moment_is_resumed_to_the_same_models(workplace: Path, stride: int) -> None:
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_is_resumed_to_the_same_models(workplace: Path) -> None:
     """SIGKILL before and after files and folders are put in place, in a child made by ``fork``."""
     killer = Path(__file__).with_name("killer.py")
-    command = [sys.executable, str(killer), str(workplace), str(stride)]
+    command = [sys.executable, str(killer), str(workplace)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
-    assert outcome["killed"] >= 30 // stride
+    assert outcome["killed"] >= 30
     assert outcome["models"] == [run(workplace, "whole")[0].models] * outcome["killed"]
