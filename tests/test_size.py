@@ -9,22 +9,8 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import pytest
+from source_files import ROOT, SOURCES, TESTS, identify
 
-ROOT = Path(__file__).parents[1]
-FOLDERS = (
-    "api",
-    "core",
-    "calib_data",
-    "exporter",
-    "training",
-    "deploy",
-    "passes",
-    "runtime",
-    "pipeline",
-    "cli",
-)
-SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-TESTS = sorted((ROOT / "tests").rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 FORBIDDEN: dict[str, str] = {
@@ -91,10 +77,6 @@ def gates(source: str) -> list[str]:
     """What a source holds that no source may hold."""
     lines = [line.split("#")[0] for line in source.split("\n")]
     return [name for name, pattern in FORBIDDEN.items() if any(re.search(pattern, line) for line in lines)]
-
-
-def identify(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=identify)

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from source_files import ROOT, SOURCES, identify
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
 READS = re.compile(
     r"\bonnx\.load\w*\(|\bir\.load\(|ModelProto\.FromString\(|\.ParseFromString\(|\.MergeFromString\("
@@ -28,23 +28,6 @@ READERS = {
     "exporter/attempts.py": "what torch has just written into memory",
     "runtime/optimized.py": "what ONNX Runtime has just written",
 }
-FOLDERS = (
-    "api",
-    "core",
-    "calib_data",
-    "exporter",
-    "training",
-    "deploy",
-    "passes",
-    "runtime",
-    "pipeline",
-    "cli",
-)
-SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-
-
-def identify(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
 
 
 def floors() -> dict[str, str]:

@@ -11,13 +11,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.parser
 import pytest
 from confined_command import MEMORY_BYTES, Outcome, run_command
+from model_text import ADD, parse_model, write_model
 from trust_rows import fill_table
-
-HEAD = '<ir_version: 9, opset_import: ["" : 18, "d" : 1, "com.microsoft" : 1]>\n'
-ADD = "g (float[4] x) => (float[4] y) <float[4] w = {0, 1, 2, 3}> { y = Add(x, w) }"
 
 Run = Callable[..., Outcome]
 Refused = Callable[..., str]
@@ -74,23 +71,14 @@ def place(tmp_path: Path) -> Path:
 def parse() -> Parse:
     """Parse a model from text; without text, one Add of an input and a weight."""
 
-    def parse_model(text: str = ADD, head: str = HEAD) -> onnx.ModelProto:
-        return onnx.parser.parse_model(head + text)
-
     return parse_model
 
 
 @pytest.fixture
-def write(place: Path, parse: Parse) -> Write:
+def write(place: Path) -> Write:
     """Write a model, given as text, message or bytes, into the folder, and return its path."""
 
-    def write_model(content: str | bytes | onnx.ModelProto = ADD, name: str = "m.onnx") -> Path:
-        made = parse(content) if isinstance(content, str) else content
-        path = place / name
-        path.write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
-        return path
-
-    return write_model
+    return lambda content=ADD, name="m.onnx": write_model(place / name, content)
 
 
 @pytest.fixture

@@ -6,16 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnx
-import onnx.parser
 import pytest
+from model_text import ADD, parse_model, write_model
 from sardonyx.core import Limits, ModelArtifact, SardonyxError
-
-HEAD = '<ir_version: 9, opset_import: ["" : 18, "d" : 1, "com.microsoft" : 1]>\n'
-ADD = "g (float[4] x) => (float[4] y) <float[4] w = {0, 1, 2, 3}> { y = Add(x, w) }"
-
-
-def parse(text: str = ADD, head: str = HEAD) -> onnx.ModelProto:
-    return onnx.parser.parse_model(head + text)
 
 
 def _assert_refused(
@@ -35,20 +28,14 @@ def _assert_refused(
 @pytest.fixture
 def model() -> Callable[..., onnx.ModelProto]:
     """Parse a model from text; without text, one Add of an input and a weight."""
-    return parse
+    return parse_model
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
     """Write a model, given as text, message or bytes, and return its path."""
 
-    def write_model(content: str | bytes | onnx.ModelProto = ADD, name: str = "m.onnx") -> Path:
-        made = parse(content) if isinstance(content, str) else content
-        path = tmp_path / name
-        path.write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
-        return path
-
-    return write_model
+    return lambda content=ADD, name="m.onnx": write_model(tmp_path / name, content)
 
 
 @pytest.fixture
